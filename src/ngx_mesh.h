@@ -1,0 +1,77 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#ifndef _NGX_MESH_H_INCLUDED_
+#define _NGX_MESH_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_mesh_table.h"
+
+
+/*
+ * mesh {} is parsed as events {} is: modules of this type get a slot of
+ * configuration in it, and their directives carry NGX_MESH_CONF (directly in
+ * mesh {}) or NGX_MESH_SERVICE_CONF (inside service NAME {}).
+ */
+
+#define NGX_MESH_MODULE        0x4853454d   /* "MESH" */
+#define NGX_MESH_CONF          0x02000000
+#define NGX_MESH_SERVICE_CONF  0x04000000
+
+
+typedef struct {
+    ngx_str_t         *name;
+
+    void            *(*create_conf)(ngx_cycle_t *cycle);
+    char            *(*init_conf)(ngx_cycle_t *cycle, void *conf);
+} ngx_mesh_module_t;
+
+
+/* configuration of ngx_mesh_core_module */
+
+typedef struct {
+    ngx_mesh_table_t    *table;
+    size_t               worker_buffer;  /* bytes a worker may keep in partial
+                                            frames and queues */
+    ngx_shm_zone_t      *zone;
+    size_t               metrics;        /* budget inside the zone */
+
+    /* private to the module, while it parses */
+    ngx_mesh_service_t  *service;
+    ngx_array_t         *endpoints;      /* ngx_mesh_endpoint_t */
+    ngx_uint_t           balancer;       /* given for this service */
+} ngx_mesh_core_conf_t;
+
+
+/* what the zone's data points to; the memory outlives the cycle */
+
+typedef struct {
+    ngx_slab_pool_t     *shpool;
+    void                *region;         /* of the metrics */
+    size_t               metrics;
+} ngx_mesh_zone_t;
+
+
+/* configuration of a NGX_MESH_MODULE; NULL when there is no mesh {} */
+void *ngx_mesh_get_conf(ngx_cycle_t *cycle, ngx_module_t *module);
+
+/*
+ * Demands during parsing that mesh {} exists somewhere in the configuration
+ * and, with a service name, that the service is declared there.  Both are
+ * checked once all is parsed; "directive" and the place cf points to appear
+ * in the message.
+ */
+ngx_int_t ngx_mesh_require(ngx_conf_t *cf, char *directive,
+    ngx_str_t *service);
+
+
+extern ngx_module_t  ngx_mesh_module;
+extern ngx_module_t  ngx_mesh_core_module;
+
+
+#endif /* _NGX_MESH_H_INCLUDED_ */

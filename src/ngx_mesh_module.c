@@ -1,0 +1,386 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_mesh.h"
+#include "ngx_mesh_metrics.h"
+#include "ngx_mesh_proxy.h"
+
+
+typedef struct {
+    char               *directive;
+    ngx_str_t           service;       /* data NULL: only the block */
+    ngx_str_t           file;          /* empty: not from a file */
+    ngx_uint_t          line;
+} ngx_mesh_demand_t;
+
+
+/*
+ * "confs" comes first: while mesh {} is parsed, cf->ctx points to this
+ * structure, and nginx looks for the array of slots at its beginning.
+ */
+
+typedef struct {
+    void              **confs;         /* NULL: no mesh {} */
+    ngx_array_t         demands;       /* ngx_mesh_demand_t */
+} ngx_mesh_conf_t;
+
+
+static char *ngx_mesh_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_mesh_create_confs(ngx_conf_t *cf, ngx_mesh_conf_t *mcf,
+    ngx_uint_t n);
+static char *ngx_mesh_init_confs(ngx_cycle_t *cycle, ngx_mesh_conf_t *mcf);
+static void *ngx_mesh_create_conf(ngx_cycle_t *cycle);
+static char *ngx_mesh_init_conf(ngx_cycle_t *cycle, void *conf);
+static ngx_int_t ngx_mesh_check_demand(ngx_cycle_t *cycle,
+    ngx_mesh_demand_t *demand);
+static void ngx_mesh_demand_error(ngx_cycle_t *cycle,
+    ngx_mesh_demand_t *demand, ngx_str_t *text);
+static ngx_int_t ngx_mesh_init_process(ngx_cycle_t *cycle);
+static void ngx_mesh_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  ngx_mesh_commands[] = {
+
+    { ngx_string("mesh"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_BLOCK|NGX_CONF_NOARGS,
+      ngx_mesh_block,
+      0,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_core_module_t  ngx_mesh_module_ctx = {
+    ngx_string("mesh"),
+    ngx_mesh_create_conf,
+    ngx_mesh_init_conf
+};
+
+
+ngx_module_t  ngx_mesh_module = {
+    NGX_MODULE_V1,
+    &ngx_mesh_module_ctx,              /* module context */
+    ngx_mesh_commands,                 /* module directives */
+    NGX_CORE_MODULE,                   /* module type */
+    NULL,                              /* init master */
+    NULL,                              /* init module */
+    ngx_mesh_init_process,             /* init process */
+    NULL,                              /* init thread */
+    NULL,                              /* exit thread */
+    ngx_mesh_exit_process,             /* exit process */
+    NULL,                              /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+void *
+ngx_mesh_get_conf(ngx_cycle_t *cycle, ngx_module_t *module)
+{
+    ngx_mesh_conf_t  *mcf;
+
+    /* the cycle nginx starts from has no configuration */
+
+    if (cycle == NULL || cycle->conf_ctx == NULL) {
+        return NULL;
+    }
+
+    mcf = (ngx_mesh_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_mesh_module);
+
+    if (mcf == NULL || mcf->confs == NULL) {
+        return NULL;
+    }
+
+    return mcf->confs[module->ctx_index];
+}
+
+
+ngx_int_t
+ngx_mesh_require(ngx_conf_t *cf, char *directive, ngx_str_t *service)
+{
+    ngx_mesh_conf_t    *mcf;
+    ngx_mesh_demand_t  *demand;
+
+    mcf = (ngx_mesh_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                           ngx_mesh_module);
+
+    demand = ngx_array_push(&mcf->demands);
+    if (demand == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(demand, sizeof(ngx_mesh_demand_t));
+
+    demand->directive = directive;
+
+    if (service) {
+        demand->service = *service;
+    }
+
+    if (cf->conf_file && cf->conf_file->file.fd != NGX_INVALID_FILE) {
+        demand->file = cf->conf_file->file.name;
+        demand->line = cf->conf_file->line;
+    }
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_mesh_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_mesh_conf_t *mcf = conf;
+
+    char        *rv;
+    ngx_conf_t   save;
+
+    if (mcf->confs) {
+        return "is duplicate";
+    }
+
+    if (ngx_mesh_create_confs(cf, mcf,
+                              ngx_count_modules(cf->cycle, NGX_MESH_MODULE))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    save = *cf;
+
+    cf->ctx = mcf;
+    cf->module_type = NGX_MESH_MODULE;
+    cf->cmd_type = NGX_MESH_CONF;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    *cf = save;
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_mesh_init_confs(cf->cycle, mcf);
+}
+
+
+static ngx_int_t
+ngx_mesh_create_confs(ngx_conf_t *cf, ngx_mesh_conf_t *mcf, ngx_uint_t n)
+{
+    void               *conf;
+    ngx_uint_t          i;
+    ngx_module_t       *module;
+    ngx_mesh_module_t  *ctx;
+
+    mcf->confs = ngx_pcalloc(cf->pool, n * sizeof(void *));
+    if (mcf->confs == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+        module = cf->cycle->modules[i];
+
+        if (module->type != NGX_MESH_MODULE) {
+            continue;
+        }
+
+        ctx = module->ctx;
+
+        if (ctx->create_conf == NULL) {
+            continue;
+        }
+
+        conf = ctx->create_conf(cf->cycle);
+        if (conf == NULL) {
+            return NGX_ERROR;
+        }
+
+        mcf->confs[module->ctx_index] = conf;
+    }
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_mesh_init_confs(ngx_cycle_t *cycle, ngx_mesh_conf_t *mcf)
+{
+    char               *rv;
+    ngx_uint_t          i;
+    ngx_module_t       *module;
+    ngx_mesh_module_t  *ctx;
+
+    for (i = 0; cycle->modules[i]; i++) {
+        module = cycle->modules[i];
+
+        if (module->type != NGX_MESH_MODULE) {
+            continue;
+        }
+
+        ctx = module->ctx;
+
+        if (ctx->init_conf == NULL) {
+            continue;
+        }
+
+        rv = ctx->init_conf(cycle, mcf->confs[module->ctx_index]);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_mesh_create_conf(ngx_cycle_t *cycle)
+{
+    ngx_mesh_conf_t  *mcf;
+
+    mcf = ngx_pcalloc(cycle->pool, sizeof(ngx_mesh_conf_t));
+    if (mcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&mcf->demands, cycle->pool, 4,
+                       sizeof(ngx_mesh_demand_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return mcf;
+}
+
+
+/* runs when all is parsed: mesh {} may stand behind those who need it */
+
+static char *
+ngx_mesh_init_conf(ngx_cycle_t *cycle, void *conf)
+{
+    ngx_mesh_conf_t *mcf = conf;
+
+    ngx_uint_t          i;
+    ngx_mesh_demand_t  *demand;
+
+    demand = mcf->demands.elts;
+
+    for (i = 0; i < mcf->demands.nelts; i++) {
+
+        if (ngx_mesh_check_demand(cycle, &demand[i]) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_check_demand(ngx_cycle_t *cycle, ngx_mesh_demand_t *demand)
+{
+    u_char                 buf[NGX_MAX_CONF_ERRSTR];
+    ngx_str_t              text;
+    ngx_mesh_service_t    *service;
+    ngx_mesh_core_conf_t  *ccf;
+
+    text.data = buf;
+
+    ccf = ngx_mesh_get_conf(cycle, &ngx_mesh_core_module);
+
+    if (ccf == NULL) {
+        text.len = ngx_snprintf(buf, sizeof(buf),
+                                "\"%s\" needs a \"mesh { zone NAME:SIZE; }\" "
+                                "block", demand->directive)
+                   - buf;
+        goto failed;
+    }
+
+    if (demand->service.data == NULL) {
+        return NGX_OK;
+    }
+
+    service = ngx_mesh_table_find_name(ccf->table, &demand->service);
+
+    if (service) {
+        ngx_mesh_table_release(service);
+        return NGX_OK;
+    }
+
+    text.len = ngx_snprintf(buf, sizeof(buf),
+                            "\"%s\" names service \"%V\" that no mesh {} "
+                            "block declares",
+                            demand->directive, &demand->service)
+               - buf;
+
+failed:
+
+    ngx_mesh_demand_error(cycle, demand, &text);
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_mesh_demand_error(ngx_cycle_t *cycle, ngx_mesh_demand_t *demand,
+    ngx_str_t *text)
+{
+    if (demand->file.len == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "%V", text);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "%V in %V:%ui",
+                  text, &demand->file, demand->line);
+}
+
+
+static ngx_int_t
+ngx_mesh_init_process(ngx_cycle_t *cycle)
+{
+    ngx_mesh_zone_t       *zone;
+    ngx_mesh_core_conf_t  *ccf;
+
+    /* cache managers and loaders come here too */
+
+    if (ngx_process != NGX_PROCESS_WORKER
+        && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    ccf = ngx_mesh_get_conf(cycle, &ngx_mesh_core_module);
+    if (ccf == NULL) {
+        return NGX_OK;
+    }
+
+    zone = ccf->zone->data;
+
+    ngx_mesh_table = ccf->table;
+
+    if (ngx_mesh_metrics_init_process(zone->region, zone->shpool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_mesh_proxy_init_process(cycle);
+}
+
+
+static void
+ngx_mesh_exit_process(ngx_cycle_t *cycle)
+{
+    if (ngx_mesh_table == NULL) {
+        return;
+    }
+
+    /* closing links counts, so the counters go last */
+
+    ngx_mesh_proxy_exit_process(cycle);
+    ngx_mesh_metrics_exit_process();
+}
