@@ -51,10 +51,10 @@ static ngx_int_t ngx_mesh_core_endpoint_param(ngx_conf_t *cf,
     ngx_mesh_endpoint_t *ep, ngx_array_t *labels, ngx_str_t *value);
 static ngx_int_t ngx_mesh_core_endpoint_flag(ngx_mesh_endpoint_t *ep,
     ngx_str_t *value);
-static ngx_int_t ngx_mesh_core_number(ngx_str_t *value, size_t skip,
-    ngx_uint_t max, ngx_uint_t *number);
-static ngx_int_t ngx_mesh_core_time(ngx_str_t *value, size_t skip,
-    ngx_msec_t *time);
+static ngx_int_t ngx_mesh_core_number(ngx_conf_t *cf, ngx_str_t *value,
+    size_t skip, ngx_uint_t max, ngx_uint_t *number);
+static ngx_int_t ngx_mesh_core_time(ngx_conf_t *cf, ngx_str_t *value,
+    size_t skip, ngx_msec_t *time);
 static ngx_int_t ngx_mesh_core_protocol(ngx_conf_t *cf, ngx_str_t *value,
     ngx_mesh_endpoint_t *ep);
 static ngx_int_t ngx_mesh_core_label(ngx_conf_t *cf, ngx_array_t *labels,
@@ -550,8 +550,10 @@ ngx_mesh_core_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (rc == NGX_DECLINED) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\" of endpoint \"%V\"",
-                               &value[i], &value[1]);
+                               "unknown parameter \"%V\" of endpoint \"%V\", "
+                               "known are weight=, label=, protocol=, "
+                               "max_fails=, fail_timeout=, slow_start=, "
+                               "backup and down", &value[i], &value[1]);
         }
 
         if (rc != NGX_OK) {
@@ -580,28 +582,28 @@ ngx_mesh_core_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* NGX_DECLINED: invalid; NGX_ERROR: the reason was logged already */
+/* NGX_DECLINED: unknown; NGX_ERROR: the reason was logged already */
 
 static ngx_int_t
 ngx_mesh_core_endpoint_param(ngx_conf_t *cf, ngx_mesh_endpoint_t *ep,
     ngx_array_t *labels, ngx_str_t *value)
 {
     if (ngx_strncmp(value->data, "weight=", 7) == 0) {
-        return ngx_mesh_core_number(value, 7, NGX_MESH_CORE_MAX_WEIGHT,
+        return ngx_mesh_core_number(cf, value, 7, NGX_MESH_CORE_MAX_WEIGHT,
                                     &ep->weight);
     }
 
     if (ngx_strncmp(value->data, "max_fails=", 10) == 0) {
-        return ngx_mesh_core_number(value, 10, NGX_MAX_INT32_VALUE,
+        return ngx_mesh_core_number(cf, value, 10, NGX_MAX_INT32_VALUE,
                                     &ep->max_fails);
     }
 
     if (ngx_strncmp(value->data, "fail_timeout=", 13) == 0) {
-        return ngx_mesh_core_time(value, 13, &ep->fail_timeout);
+        return ngx_mesh_core_time(cf, value, 13, &ep->fail_timeout);
     }
 
     if (ngx_strncmp(value->data, "slow_start=", 11) == 0) {
-        return ngx_mesh_core_time(value, 11, &ep->slow_start);
+        return ngx_mesh_core_time(cf, value, 11, &ep->slow_start);
     }
 
     if (ngx_strncmp(value->data, "protocol=", 9) == 0) {
@@ -634,15 +636,18 @@ ngx_mesh_core_endpoint_flag(ngx_mesh_endpoint_t *ep, ngx_str_t *value)
 
 
 static ngx_int_t
-ngx_mesh_core_number(ngx_str_t *value, size_t skip, ngx_uint_t max,
-    ngx_uint_t *number)
+ngx_mesh_core_number(ngx_conf_t *cf, ngx_str_t *value, size_t skip,
+    ngx_uint_t max, ngx_uint_t *number)
 {
     ngx_int_t  n;
 
     n = ngx_atoi(value->data + skip, value->len - skip);
 
     if (n == NGX_ERROR || (ngx_uint_t) n > max) {
-        return NGX_DECLINED;
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"%V\", it must be a number from 0 to "
+                           "%ui", value, max);
+        return NGX_ERROR;
     }
 
     *number = n;
@@ -652,7 +657,8 @@ ngx_mesh_core_number(ngx_str_t *value, size_t skip, ngx_uint_t max,
 
 
 static ngx_int_t
-ngx_mesh_core_time(ngx_str_t *value, size_t skip, ngx_msec_t *time)
+ngx_mesh_core_time(ngx_conf_t *cf, ngx_str_t *value, size_t skip,
+    ngx_msec_t *time)
 {
     ngx_int_t  ms;
     ngx_str_t  s;
@@ -663,7 +669,10 @@ ngx_mesh_core_time(ngx_str_t *value, size_t skip, ngx_msec_t *time)
     ms = ngx_parse_time(&s, 0);
 
     if (ms == NGX_ERROR) {
-        return NGX_DECLINED;
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"%V\", it must be a time as \"10s\"",
+                           value);
+        return NGX_ERROR;
     }
 
     *time = ms;
