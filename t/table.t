@@ -24,7 +24,7 @@ make_path("$root/build/t");
 
 my @command = (
     $ENV{CC} || 'gcc', qw(-g -O1 -fno-omit-frame-pointer),
-    qw(-fsanitize=address,undefined -fno-sanitize-recover=undefined),
+    '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined',
     qw(-W -Wall -Werror -Wno-unused-parameter -Wshadow -Wvla),
     qw(-Wstrict-prototypes -Wmissing-prototypes),
     (map { "-I$_" } $auto, "$src/core", "$src/event", "$src/os/unix",

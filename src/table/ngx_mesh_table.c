@@ -603,12 +603,16 @@ ngx_mesh_table_parse_key(ngx_str_t *name, ngx_mesh_service_t *s)
 {
     u_char  *p, *last, *sep;
 
-    p = name->data;
-    last = name->data + name->len;
-
     s->name = *name;
     ngx_str_null(&s->group);
     ngx_str_null(&s->version);
+
+    if (name->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    p = name->data;
+    last = name->data + name->len;
 
     sep = ngx_strlchr(p, last, '/');
 
