@@ -100,7 +100,9 @@ mb_client_call(mb_worker_t *w, mb_client_t *client, uint64_t start)
 static int
 mb_client_may(mb_worker_t *w, mb_client_t *client)
 {
-    if (client->conn == NULL || client->nfree == 0 || w->sent >= w->quota) {
+    if (client->conn == NULL || client->opening || client->nfree == 0
+        || w->sent >= w->quota)
+    {
         return 0;
     }
 
@@ -155,7 +157,7 @@ mb_client_rate(mb_worker_t *w)
         for (i = 0; i < w->nclients; i++) {
             client = &w->clients[w->cursor++ % w->nclients];
 
-            if (client->conn && client->nfree) {
+            if (client->conn && !client->opening && client->nfree) {
                 break;
             }
         }
@@ -346,8 +348,8 @@ mb_client_open(mb_worker_t *w, mb_client_t *client, int wait)
 
     client->conn = mb_conn_create(fd);
 
-    /* not connected yet: the first EPOLLOUT lifts it */
     client->conn->blocked = !wait;
+    client->opening = !wait;
 
     mb_loop_add(&w->loop, fd, EPOLLIN|EPOLLOUT|EPOLLRDHUP|EPOLLET, client);
 
@@ -372,7 +374,6 @@ mb_client_reopen(mb_worker_t *w)
 
         if (client->conn == NULL && mb_client_open(w, client, 0) == MB_OK) {
             w->down--;
-            (void) mb_client_fill(w, client);
         }
     }
 }
@@ -396,7 +397,16 @@ mb_client_event(mb_worker_t *w, struct epoll_event *ee)
         client->conn->blocked = 0;
     }
 
-    if (ee->events & (EPOLLIN|EPOLLRDHUP|EPOLLHUP|EPOLLERR)) {
+    /* calls go to a new connection only once it is one */
+
+    if (client->opening && !(ee->events & (EPOLLHUP|EPOLLERR))) {
+        client->opening = 0;
+        rc = mb_client_fill(w, client);
+    }
+
+    if (rc == MB_OK
+        && ee->events & (EPOLLIN|EPOLLRDHUP|EPOLLHUP|EPOLLERR))
+    {
         rc = mb_conn_recv(&w->loop, client->conn, ee->events & EPOLLRDHUP);
     }
 

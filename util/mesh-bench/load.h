@@ -29,6 +29,7 @@ typedef struct {
     uint32_t            nfree;
     uint64_t            generation;
     uint64_t            issued;
+    unsigned            opening;
 } mb_client_t;
 
 
