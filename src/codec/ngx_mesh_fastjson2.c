@@ -7,7 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_mesh_fastjson2.h"
+#include "ngx_mesh_serial.h"
 #include "ngx_mesh_utf8.h"
 
 
@@ -74,8 +74,6 @@ static ngx_int_t ngx_mesh_fastjson2_value(ngx_mesh_body_t *r,
 static void ngx_mesh_fastjson2_double(u_char *p, ngx_mesh_value_t *v);
 static ngx_int_t ngx_mesh_fastjson2_flag(ngx_mesh_body_t *r,
     ngx_uint_t *flag);
-static size_t ngx_mesh_fastjson2_write(u_char *dst, size_t size,
-    ngx_str_t *text);
 
 
 const ngx_mesh_serial_t  ngx_mesh_fastjson2 = {
@@ -88,8 +86,7 @@ const ngx_mesh_serial_t  ngx_mesh_fastjson2 = {
     ngx_mesh_fastjson2_key,
     ngx_mesh_fastjson2_value,
     ngx_mesh_fastjson2_skip,
-    ngx_mesh_fastjson2_flag,
-    ngx_mesh_fastjson2_write
+    ngx_mesh_fastjson2_flag
 };
 
 
@@ -881,75 +878,4 @@ ngx_mesh_fastjson2_flag(ngx_mesh_body_t *r, ngx_uint_t *flag)
     }
 
     return rc;
-}
-
-
-static size_t
-ngx_mesh_fastjson2_write(u_char *dst, size_t size, ngx_str_t *text)
-{
-    u_char    *p, *src, *last, *end;
-    size_t     n, head;
-    uint32_t   ch, wide;
-
-    /* the length, a tag and an int of at most three bytes */
-
-    head = 4 + 1 + 3;
-
-    if (size < head) {
-        return 0;
-    }
-
-    src = text->data;
-    last = src + text->len;
-
-    p = dst + head;
-    end = dst + ngx_min(size, head + 0x3ffff);
-    wide = 0;
-
-    while (src < last) {
-        ch = ngx_mesh_utf8_next(&src, last);
-
-        if (end - p < (ch < 0x80 ? 1 : ch < 0x800 ? 2 : ch < 0x10000 ? 3 : 4))
-        {
-            break;
-        }
-
-        p = ngx_mesh_utf8_put(p, ch);
-        wide |= ch & ~0x7f;
-    }
-
-    src = dst + head;
-    n = p - src;
-    p = dst + 4;
-
-    if (!wide && n <= 47) {
-        *p++ = (u_char) (0x49 + n);
-
-    } else {
-        *p++ = wide ? 0x7a : 0x79;
-
-        if (n <= 47) {
-            *p++ = (u_char) n;
-
-        } else if (n <= 0x7ff) {
-            *p++ = (u_char) (0x38 + (n >> 8));
-            *p++ = (u_char) n;
-
-        } else {
-            *p++ = (u_char) (0x44 + (n >> 16));
-            *p++ = (u_char) (n >> 8);
-            *p++ = (u_char) n;
-        }
-    }
-
-    ngx_memmove(p, src, n);
-
-    n += p - (dst + 4);
-
-    dst[0] = (u_char) (n >> 24);
-    dst[1] = (u_char) (n >> 16);
-    dst[2] = (u_char) (n >> 8);
-    dst[3] = (u_char) n;
-
-    return 4 + n;
 }

@@ -7,7 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_mesh_hessian2.h"
+#include "ngx_mesh_serial.h"
 #include "ngx_mesh_utf8.h"
 
 
@@ -53,57 +53,38 @@
 #define NGX_MESH_HESSIAN2_REF    0x13
 #define NGX_MESH_HESSIAN2_BAD    0x14
 
-/* the longest string that goes without splitting */
-#define NGX_MESH_HESSIAN2_UNITS  32767
+#define S  NGX_MESH_HESSIAN2_STR
+#define B  NGX_MESH_HESSIAN2_BIN
+#define C  NGX_MESH_HESSIAN2_BOX
+#define Q  NGX_MESH_HESSIAN2_REF
+#define X  NGX_MESH_HESSIAN2_BAD
 
-
-#define STR  NGX_MESH_HESSIAN2_STR
-#define BIN  NGX_MESH_HESSIAN2_BIN
-#define BOX  NGX_MESH_HESSIAN2_BOX
-#define REF  NGX_MESH_HESSIAN2_REF
-#define BAD  NGX_MESH_HESSIAN2_BAD
+/* a class definition is bad here, since it is not a value */
 
 static const u_char  ngx_mesh_hessian2_kinds[256] = {
-    STR, STR, STR, STR, STR, STR, STR, STR, STR, STR, STR, STR, STR, STR,
-    STR, STR, STR, STR, STR, STR, STR, STR, STR, STR, STR, STR, STR, STR,
-    STR, STR, STR, STR,
-
-    /* 20 */
-    BIN, BIN, BIN, BIN, BIN, BIN, BIN, BIN, BIN, BIN, BIN, BIN, BIN, BIN,
-    BIN, BIN,
-
-    /* 30 */
-    STR, STR, STR, STR, BIN, BIN, BIN, BIN, 2, 2, 2, 2, 2, 2, 2, 2,
-
-    /* 40: a class definition is not a value */
-    BAD, BIN, BIN, BAD, 8, BAD, 0, BAD, BOX, 4, 8, 4, 8, BOX, 0, BOX,
-
-    /* 50 */
-    BAD, REF, STR, STR, 0, BOX, BOX, BOX, BOX, 4, BAD, 0, 0, 1, 2, 4,
-
-    /* 60 */
-    BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX,
-    BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX, BOX,
-    BOX, BOX, BOX, BOX,
-
-    /* 80 */
+    S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S,
+    S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S,
+    B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B,
+    S, S, S, S, B, B, B, B, 2, 2, 2, 2, 2, 2, 2, 2,
+    X, B, B, X, 8, X, 0, X, C, 4, 8, 4, 8, C, 0, C,
+    X, Q, S, S, 0, C, C, C, C, 4, X, 0, 0, 1, 2, 4,
+    C, C, C, C, C, C, C, C, C, C, C, C, C, C, C, C,
+    C, C, C, C, C, C, C, C, C, C, C, C, C, C, C, C,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-
-    /* c0 */
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
     2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
 };
 
-#undef STR
-#undef BIN
-#undef BOX
-#undef REF
-#undef BAD
+#undef S
+#undef B
+#undef C
+#undef Q
+#undef X
 
 
 /* a piece of a string: where its text stands in the frame */
@@ -136,8 +117,6 @@ static ngx_int_t ngx_mesh_hessian2_number(u_char *p, ngx_mesh_value_t *v);
 static ngx_int_t ngx_mesh_hessian2_skip(ngx_mesh_body_t *r);
 static ngx_int_t ngx_mesh_hessian2_flag(ngx_mesh_body_t *r,
     ngx_uint_t *flag);
-static size_t ngx_mesh_hessian2_write(u_char *dst, size_t size,
-    ngx_str_t *text);
 
 
 const ngx_mesh_serial_t  ngx_mesh_hessian2 = {
@@ -150,8 +129,7 @@ const ngx_mesh_serial_t  ngx_mesh_hessian2 = {
     ngx_mesh_hessian2_key,
     ngx_mesh_hessian2_value,
     ngx_mesh_hessian2_skip,
-    ngx_mesh_hessian2_flag,
-    ngx_mesh_hessian2_write
+    ngx_mesh_hessian2_flag
 };
 
 
@@ -676,11 +654,49 @@ ngx_mesh_hessian2_fields(ngx_mesh_body_t *r, u_char tag, uint32_t *left)
 }
 
 
+/* skips a value that is no container */
+
+static ngx_inline ngx_int_t
+ngx_mesh_hessian2_leaf(ngx_mesh_body_t *r, u_char tag)
+{
+    u_char    kind;
+    int32_t   ref;
+
+    kind = ngx_mesh_hessian2_kinds[tag];
+
+    switch (kind) {
+
+    case NGX_MESH_HESSIAN2_STR:
+        return ngx_mesh_hessian2_skip_string(r);
+
+    case NGX_MESH_HESSIAN2_BIN:
+        return ngx_mesh_hessian2_skip_binary(r);
+
+    case NGX_MESH_HESSIAN2_REF:
+        r->pos++;
+        return ngx_mesh_hessian2_int(r, &ref);
+
+    case NGX_MESH_HESSIAN2_BAD:
+        return NGX_ERROR;
+
+    default:
+        break;
+    }
+
+    if (ngx_mesh_serial_left(r) <= kind) {
+        return NGX_AGAIN;
+    }
+
+    r->pos += 1 + kind;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_mesh_hessian2_values(ngx_mesh_body_t *r, ngx_uint_t n)
 {
-    u_char      tag, kind;
-    int32_t     ref;
+    u_char      tag;
     uint32_t    left, inner;
     uint32_t    stack[NGX_MESH_SERIAL_DEPTH];
     ngx_int_t   rc;
@@ -737,39 +753,8 @@ ngx_mesh_hessian2_values(ngx_mesh_body_t *r, ngx_uint_t n)
             tag = *r->pos;
         }
 
-        kind = ngx_mesh_hessian2_kinds[tag];
-
-        if (kind < NGX_MESH_HESSIAN2_STR) {
-            if (ngx_mesh_serial_left(r) <= kind) {
-                return NGX_AGAIN;
-            }
-
-            r->pos += 1 + kind;
-            continue;
-        }
-
-        if (kind != NGX_MESH_HESSIAN2_BOX) {
-
-            switch (kind) {
-
-            case NGX_MESH_HESSIAN2_STR:
-                rc = ngx_mesh_hessian2_skip_string(r);
-                break;
-
-            case NGX_MESH_HESSIAN2_BIN:
-                rc = ngx_mesh_hessian2_skip_binary(r);
-                break;
-
-            case NGX_MESH_HESSIAN2_REF:
-                r->pos++;
-                rc = ngx_mesh_hessian2_int(r, &ref);
-                break;
-
-            default:
-                rc = NGX_ERROR;
-                break;
-            }
-
+        if (ngx_mesh_hessian2_kinds[tag] != NGX_MESH_HESSIAN2_BOX) {
+            rc = ngx_mesh_hessian2_leaf(r, tag);
             if (rc != NGX_OK) {
                 return rc;
             }
@@ -986,71 +971,4 @@ ngx_mesh_hessian2_flag(ngx_mesh_body_t *r, ngx_uint_t *flag)
     }
 
     return rc;
-}
-
-
-static size_t
-ngx_mesh_hessian2_write(u_char *dst, size_t size, ngx_str_t *text)
-{
-    u_char    *p, *src, *last, *end;
-    size_t     units, n, head;
-    uint32_t   ch;
-
-    if (size < 3) {
-        return 0;
-    }
-
-    src = text->data;
-    last = src + text->len;
-
-    p = dst + 3;
-    end = dst + size;
-    units = 0;
-
-    while (src < last) {
-        ch = ngx_mesh_utf8_next(&src, last);
-        n = ch < 0x10000 ? 1 : 2;
-
-        if (units + n > NGX_MESH_HESSIAN2_UNITS
-            || end - p < (ch < 0x80 ? 1 : ch < 0x800 ? 2 : n == 1 ? 3 : 6))
-        {
-            break;
-        }
-
-        units += n;
-
-        if (n == 1) {
-            p = ngx_mesh_utf8_put(p, ch);
-            continue;
-        }
-
-        ch -= 0x10000;
-        p = ngx_mesh_utf8_put(p, 0xd800 + (ch >> 10));
-        p = ngx_mesh_utf8_put(p, 0xdc00 + (ch & 0x3ff));
-    }
-
-    head = units < 32 ? 1 : units < 1024 ? 2 : 3;
-    n = p - (dst + 3);
-
-    ngx_memmove(dst + head, dst + 3, n);
-
-    switch (head) {
-
-    case 1:
-        dst[0] = (u_char) units;
-        break;
-
-    case 2:
-        dst[0] = (u_char) (0x30 + (units >> 8));
-        dst[1] = (u_char) units;
-        break;
-
-    default:
-        dst[0] = 'S';
-        dst[1] = (u_char) (units >> 8);
-        dst[2] = (u_char) units;
-        break;
-    }
-
-    return head + n;
 }

@@ -83,13 +83,41 @@ typedef struct {
 
     /* the result flag that begins a response */
     ngx_int_t   (*flag)(ngx_mesh_body_t *r, ngx_uint_t *flag);
-
-    /* writes one string, cut to fit; its length or 0 */
-    size_t      (*write)(u_char *dst, size_t size, ngx_str_t *text);
 } ngx_mesh_serial_t;
 
 
 #define ngx_mesh_serial_left(r)  ((size_t) ((r)->limit - (r)->pos))
+
+
+/* writes one string, cut to fit; its length or 0.  *id becomes hessian2 when
+   nothing can be written in the serialization asked for */
+size_t ngx_mesh_serial_write(u_char *dst, size_t size, ngx_uint_t *id,
+    ngx_str_t *text);
+
+
+extern const ngx_mesh_serial_t  ngx_mesh_fastjson;
+extern const ngx_mesh_serial_t  ngx_mesh_fastjson2;
+extern const ngx_mesh_serial_t  ngx_mesh_hessian2;
+
+
+static ngx_inline const ngx_mesh_serial_t *
+ngx_mesh_serial_find(ngx_uint_t id)
+{
+    switch (id) {
+
+    case NGX_MESH_SERIAL_HESSIAN2:
+        return &ngx_mesh_hessian2;
+
+    case NGX_MESH_SERIAL_FASTJSON:
+        return &ngx_mesh_fastjson;
+
+    case NGX_MESH_SERIAL_FASTJSON2:
+        return &ngx_mesh_fastjson2;
+
+    default:
+        return NULL;
+    }
+}
 
 
 #endif /* _NGX_MESH_SERIAL_H_INCLUDED_ */

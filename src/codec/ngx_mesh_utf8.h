@@ -19,7 +19,7 @@
 /* takes one character off *p; '?' for every byte that is not UTF-8 */
 uint32_t ngx_mesh_utf8_next(u_char **p, u_char *end);
 
-/* writes a character that is not a surrogate */
+/* writes a character, or a surrogate as Hessian wants it */
 u_char *ngx_mesh_utf8_put(u_char *p, uint32_t ch);
 
 /* joins surrogate pairs that stand as two three-byte sequences, in place */
