@@ -51,6 +51,23 @@ typedef enum {
 #define NGX_MESH_METRICS_RESULT_OTHER  3
 
 
+/* how far the labels are from what was asked for */
+
+#define NGX_MESH_METRICS_EXACT      0
+#define NGX_MESH_METRICS_NARROW     1     /* method="other" of that service */
+#define NGX_MESH_METRICS_WIDE       2     /* service="other" */
+#define NGX_MESH_METRICS_LEVELS     3
+
+
+typedef struct {
+    ngx_uint_t         kind;
+    ngx_uint_t         status;
+    ngx_uint_t         result;     /* or NGX_MESH_ERR_* */
+    ngx_str_t          label[NGX_MESH_METRICS_LABELS];
+    uint32_t           hash;
+} ngx_mesh_metrics_key_t;
+
+
 typedef struct {
     uint32_t           size;       /* of all, a multiple of cache lines */
     uint32_t           hash;
@@ -118,6 +135,23 @@ extern ngx_mesh_metrics_region_t  *ngx_mesh_metrics_region;
 
 /* how many values a cell of that kind has */
 extern const ngx_uint_t  ngx_mesh_metrics_values[NGX_MESH_METRICS_KINDS];
+
+extern ngx_str_t  ngx_mesh_metrics_other;
+
+
+void ngx_mesh_metrics_hash(ngx_mesh_metrics_region_t *region,
+    ngx_mesh_metrics_key_t *key);
+ngx_uint_t ngx_mesh_metrics_match(ngx_mesh_metrics_key_t *key,
+    ngx_mesh_metrics_cell_t *cell);
+
+/* the cell of a key, or NULL; needs no lock */
+ngx_mesh_metrics_cell_t *ngx_mesh_metrics_find(
+    ngx_mesh_metrics_region_t *region, ngx_mesh_metrics_key_t *key);
+
+/* a new cell, or the one another process made meanwhile; NULL: no room */
+ngx_mesh_metrics_cell_t *ngx_mesh_metrics_create(
+    ngx_mesh_metrics_region_t *region, ngx_slab_pool_t *shpool,
+    ngx_mesh_metrics_key_t *key, ngx_uint_t level);
 
 
 static ngx_inline u_char *
