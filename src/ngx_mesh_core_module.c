@@ -27,8 +27,12 @@
 static void *ngx_mesh_core_create_conf(ngx_cycle_t *cycle);
 static char *ngx_mesh_core_init_conf(ngx_cycle_t *cycle, void *conf);
 
+static char *ngx_mesh_core_invalid(ngx_conf_t *cf, ngx_str_t *value,
+    char *right);
+
 static char *ngx_mesh_core_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ssize_t ngx_mesh_core_zone_size(ngx_str_t *value, ngx_str_t *name);
 static char *ngx_mesh_core_add_zone(ngx_conf_t *cf,
     ngx_mesh_core_conf_t *ccf, ngx_str_t *name, size_t size);
 static ngx_int_t ngx_mesh_core_init_zone(ngx_shm_zone_t *shm_zone,
@@ -36,8 +40,8 @@ static ngx_int_t ngx_mesh_core_init_zone(ngx_shm_zone_t *shm_zone,
 static ngx_int_t ngx_mesh_core_reuse_zone(ngx_shm_zone_t *shm_zone,
     ngx_mesh_zone_t *old);
 static size_t ngx_mesh_core_zone_min(size_t metrics);
-static char *ngx_mesh_core_worker_buffer(ngx_conf_t *cf, void *post,
-    void *data);
+static char *ngx_mesh_core_worker_buffer(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 static char *ngx_mesh_core_service(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -52,7 +56,7 @@ static ngx_int_t ngx_mesh_core_endpoint_param(ngx_conf_t *cf,
 static ngx_int_t ngx_mesh_core_endpoint_flag(ngx_mesh_endpoint_t *ep,
     ngx_str_t *value);
 static ngx_int_t ngx_mesh_core_number(ngx_conf_t *cf, ngx_str_t *value,
-    size_t skip, ngx_uint_t max, ngx_uint_t *number);
+    size_t skip, ngx_uint_t max, char *right, ngx_uint_t *number);
 static ngx_int_t ngx_mesh_core_time(ngx_conf_t *cf, ngx_str_t *value,
     size_t skip, ngx_msec_t *time);
 static ngx_int_t ngx_mesh_core_protocol(ngx_conf_t *cf, ngx_str_t *value,
@@ -66,11 +70,6 @@ static ngx_uint_t ngx_mesh_core_has_endpoint(ngx_array_t *endpoints,
     ngx_uint_t from, ngx_uint_t to, ngx_addr_t *addr);
 
 
-static ngx_conf_post_t  ngx_mesh_core_worker_buffer_post = {
-    ngx_mesh_core_worker_buffer
-};
-
-
 static ngx_command_t  ngx_mesh_core_commands[] = {
 
     { ngx_string("zone"),
@@ -82,10 +81,10 @@ static ngx_command_t  ngx_mesh_core_commands[] = {
 
     { ngx_string("worker_buffer"),
       NGX_MESH_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_mesh_core_worker_buffer,
       0,
-      offsetof(ngx_mesh_core_conf_t, worker_buffer),
-      &ngx_mesh_core_worker_buffer_post },
+      0,
+      NULL },
 
     { ngx_string("service"),
       NGX_MESH_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
@@ -197,11 +196,25 @@ ngx_mesh_core_init_conf(ngx_cycle_t *cycle, void *conf)
 
 
 static char *
+ngx_mesh_core_invalid(ngx_conf_t *cf, ngx_str_t *value, char *right)
+{
+    ngx_str_t  *name;
+
+    name = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\" directive, "
+                       "it must be %s", value, name, right);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
 ngx_mesh_core_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_mesh_core_conf_t *ccf = conf;
 
-    u_char     *p;
     ssize_t     size, metrics;
     ngx_str_t  *value, name, s;
 
@@ -211,24 +224,11 @@ ngx_mesh_core_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    name = value[1];
-    size = NGX_ERROR;
-
-    p = ngx_strlchr(name.data, name.data + name.len, ':');
-
-    if (p && p != name.data) {
-        s.data = p + 1;
-        s.len = name.data + name.len - s.data;
-        name.len = p - name.data;
-
-        size = ngx_parse_size(&s);
-    }
+    size = ngx_mesh_core_zone_size(&value[1], &name);
 
     if (size <= 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid zone \"%V\", it must be NAME:SIZE "
-                           "as \"mesh:64m\"", &value[1]);
-        return NGX_CONF_ERROR;
+        return ngx_mesh_core_invalid(cf, &value[1],
+                                     "NAME:SIZE as \"mesh:64m\"");
     }
 
     metrics = NGX_MESH_CORE_METRICS_SIZE;
@@ -236,10 +236,7 @@ ngx_mesh_core_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (cf->args->nelts == 3) {
 
         if (ngx_strncmp(value[2].data, "metrics=", 8) != 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\", known is "
-                               "\"metrics=SIZE\"", &value[2]);
-            return NGX_CONF_ERROR;
+            return ngx_mesh_core_invalid(cf, &value[2], "metrics=SIZE");
         }
 
         s.data = value[2].data + 8;
@@ -247,17 +244,39 @@ ngx_mesh_core_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         metrics = ngx_parse_size(&s);
 
-        if (metrics <= 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid size \"%V\", it must be as "
-                               "\"metrics=8m\"", &value[2]);
-            return NGX_CONF_ERROR;
+        if (metrics < NGX_MESH_METRICS_MIN_SIZE) {
+            return ngx_mesh_core_invalid(cf, &value[2],
+                                         "a size of at least 128k");
         }
     }
 
     ccf->metrics = metrics;
 
     return ngx_mesh_core_add_zone(cf, ccf, &name, size);
+}
+
+
+static ssize_t
+ngx_mesh_core_zone_size(ngx_str_t *value, ngx_str_t *name)
+{
+    u_char     *p, *last;
+    ngx_str_t   s;
+
+    last = value->data + value->len;
+
+    p = ngx_strlchr(value->data, last, ':');
+
+    if (p == NULL || p == value->data) {
+        return NGX_ERROR;
+    }
+
+    name->data = value->data;
+    name->len = p - value->data;
+
+    s.data = p + 1;
+    s.len = last - s.data;
+
+    return ngx_parse_size(&s);
 }
 
 
@@ -355,11 +374,18 @@ ngx_mesh_core_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 static ngx_int_t
 ngx_mesh_core_reuse_zone(ngx_shm_zone_t *shm_zone, ngx_mesh_zone_t *old)
 {
+    ngx_int_t         rc;
     ngx_mesh_zone_t  *zone;
 
     zone = shm_zone->data;
 
-    if (zone->metrics != old->metrics) {
+    zone->shpool = old->shpool;
+    zone->region = old->region;
+
+    rc = ngx_mesh_metrics_init_zone(zone->shpool, zone->metrics,
+                                    &zone->region);
+
+    if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
                       "zone \"%V\" uses \"metrics=%uzk\" while previously "
                       "it used \"metrics=%uzk\", give the zone another name "
@@ -369,24 +395,38 @@ ngx_mesh_core_reuse_zone(ngx_shm_zone_t *shm_zone, ngx_mesh_zone_t *old)
         return NGX_ERROR;
     }
 
-    zone->shpool = old->shpool;
-    zone->region = old->region;
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "zone \"%V\" was made by another version, "
+                      "give the zone another name", &shm_zone->shm.name);
+        return NGX_ERROR;
+    }
 
     return NGX_OK;
 }
 
 
 static char *
-ngx_mesh_core_worker_buffer(ngx_conf_t *cf, void *post, void *data)
+ngx_mesh_core_worker_buffer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    size_t *sp = data;
+    ngx_mesh_core_conf_t *ccf = conf;
 
-    if (*sp < NGX_MESH_CORE_MIN_BUFFER) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"worker_buffer\" of %uz bytes is too small, "
-                           "it must be at least 1m", *sp);
-        return NGX_CONF_ERROR;
+    ssize_t     size;
+    ngx_str_t  *value;
+
+    if (ccf->worker_buffer != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
     }
+
+    value = cf->args->elts;
+
+    size = ngx_parse_size(&value[1]);
+
+    if (size < NGX_MESH_CORE_MIN_BUFFER) {
+        return ngx_mesh_core_invalid(cf, &value[1], "a size of at least 1m");
+    }
+
+    ccf->worker_buffer = size;
 
     return NGX_CONF_OK;
 }
@@ -549,11 +589,10 @@ ngx_mesh_core_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         rc = ngx_mesh_core_endpoint_param(cf, &ep, &labels, &value[i]);
 
         if (rc == NGX_DECLINED) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "unknown parameter \"%V\" of endpoint \"%V\", "
-                               "known are weight=, label=, protocol=, "
-                               "max_fails=, fail_timeout=, slow_start=, "
-                               "backup and down", &value[i], &value[1]);
+            (void) ngx_mesh_core_invalid(cf, &value[i],
+                                         "weight=, label=, protocol=, "
+                                         "max_fails=, fail_timeout=, "
+                                         "slow_start=, backup or down");
         }
 
         if (rc != NGX_OK) {
@@ -590,11 +629,13 @@ ngx_mesh_core_endpoint_param(ngx_conf_t *cf, ngx_mesh_endpoint_t *ep,
 {
     if (ngx_strncmp(value->data, "weight=", 7) == 0) {
         return ngx_mesh_core_number(cf, value, 7, NGX_MESH_CORE_MAX_WEIGHT,
+                                    "a number from 0 to 1000000",
                                     &ep->weight);
     }
 
     if (ngx_strncmp(value->data, "max_fails=", 10) == 0) {
         return ngx_mesh_core_number(cf, value, 10, NGX_MAX_INT32_VALUE,
+                                    "a number, 0 switches it off",
                                     &ep->max_fails);
     }
 
@@ -637,16 +678,14 @@ ngx_mesh_core_endpoint_flag(ngx_mesh_endpoint_t *ep, ngx_str_t *value)
 
 static ngx_int_t
 ngx_mesh_core_number(ngx_conf_t *cf, ngx_str_t *value, size_t skip,
-    ngx_uint_t max, ngx_uint_t *number)
+    ngx_uint_t max, char *right, ngx_uint_t *number)
 {
     ngx_int_t  n;
 
     n = ngx_atoi(value->data + skip, value->len - skip);
 
     if (n == NGX_ERROR || (ngx_uint_t) n > max) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid \"%V\", it must be a number from 0 to "
-                           "%ui", value, max);
+        (void) ngx_mesh_core_invalid(cf, value, right);
         return NGX_ERROR;
     }
 
@@ -669,9 +708,7 @@ ngx_mesh_core_time(ngx_conf_t *cf, ngx_str_t *value, size_t skip,
     ms = ngx_parse_time(&s, 0);
 
     if (ms == NGX_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid \"%V\", it must be a time as \"10s\"",
-                           value);
+        (void) ngx_mesh_core_invalid(cf, value, "a time as \"10s\"");
         return NGX_ERROR;
     }
 
@@ -689,9 +726,7 @@ ngx_mesh_core_protocol(ngx_conf_t *cf, ngx_str_t *value,
     ep->protocol.len = value->len - 9;
 
     if (ngx_mesh_codec_find(&ep->protocol) == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown protocol in \"%V\", a known one is \"%V\"",
-                           value, &ngx_mesh_dubbo_codec.name);
+        (void) ngx_mesh_core_invalid(cf, value, "\"protocol=dubbo\"");
         return NGX_ERROR;
     }
 
@@ -714,9 +749,7 @@ ngx_mesh_core_label(ngx_conf_t *cf, ngx_array_t *labels, ngx_str_t *value)
     p = ngx_strlchr(key.data, last, '=');
 
     if (p == NULL || p == key.data) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid \"%V\", it must be label=KEY=VALUE",
-                           value);
+        (void) ngx_mesh_core_invalid(cf, value, "label=KEY=VALUE");
         return NGX_ERROR;
     }
 
