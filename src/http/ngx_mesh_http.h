@@ -1,0 +1,30 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#ifndef _NGX_MESH_HTTP_H_INCLUDED_
+#define _NGX_MESH_HTTP_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+/* The room "http": what of the mesh is seen and changed over HTTP. */
+
+
+/* content handler of "mesh_metrics" */
+ngx_int_t ngx_mesh_http_metrics_handler(ngx_http_request_t *r);
+
+/* adds a response header; both strings stay where they are */
+ngx_int_t ngx_mesh_http_add_header(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value);
+
+
+extern ngx_module_t  ngx_mesh_http_module;
+
+
+#endif /* _NGX_MESH_HTTP_H_INCLUDED_ */
