@@ -10,6 +10,9 @@
 #define NGX_MESH_STREAM_LOG_LINE  4096
 #define NGX_MESH_STREAM_LOG_POOL  4096
 
+/* a word of eight equal bytes */
+#define NGX_MESH_STREAM_LOG_BYTES(b)  (0x0101010101010101ULL * (b))
+
 
 typedef struct {
     ngx_stream_session_t        *session;
@@ -28,6 +31,7 @@ static ngx_int_t ngx_mesh_stream_log_eval(ngx_mesh_stream_log_ctx_t *ctx,
 static u_char *ngx_mesh_stream_log_render(ngx_mesh_stream_log_ctx_t *ctx,
     ngx_mesh_stream_log_fmt_t *fmt, u_char *p);
 static u_char *ngx_mesh_stream_log_escape(u_char *dst, ngx_str_t *value);
+static ngx_uint_t ngx_mesh_stream_log_plain(u_char *p);
 static ngx_int_t ngx_mesh_stream_log_shadow(ngx_mesh_stream_log_ctx_t *ctx);
 static ngx_uint_t ngx_mesh_stream_log_buffered(ngx_mesh_stream_log_ctx_t *ctx,
     ngx_mesh_stream_log_t *log, size_t size);
@@ -257,29 +261,67 @@ ngx_mesh_stream_log_render(ngx_mesh_stream_log_ctx_t *ctx,
 }
 
 
+/* names are plain nearly always: eight bytes are tested at once */
+
 static u_char *
 ngx_mesh_stream_log_escape(u_char *dst, ngx_str_t *value)
 {
-    u_char         ch, *p, *last;
+    u_char         ch, *p, *last, *end;
     static u_char  hex[] = "0123456789ABCDEF";
 
-    last = value->data + value->len;
+    p = value->data;
+    last = p + value->len;
 
-    for (p = value->data; p < last; p++) {
-        ch = *p;
+    while (p < last) {
 
-        if (ch < 0x20 || ch > 0x7e || ch == '"' || ch == '\\') {
-            *dst++ = '\\';
-            *dst++ = 'x';
-            *dst++ = hex[ch >> 4];
-            *dst++ = hex[ch & 0xf];
+        end = ngx_min(p + 8, last);
 
-        } else {
-            *dst++ = ch;
+        if (end - p == 8 && ngx_mesh_stream_log_plain(p)) {
+            ngx_memcpy(dst, p, 8);
+            dst += 8;
+            p = end;
+            continue;
+        }
+
+        for ( /* void */ ; p < end; p++) {
+            ch = *p;
+
+            if (ch < 0x20 || ch > 0x7e || ch == '"' || ch == '\\') {
+                *dst++ = '\\';
+                *dst++ = 'x';
+                *dst++ = hex[ch >> 4];
+                *dst++ = hex[ch & 0xf];
+
+            } else {
+                *dst++ = ch;
+            }
         }
     }
 
     return dst;
+}
+
+
+static ngx_uint_t
+ngx_mesh_stream_log_plain(u_char *p)
+{
+    uint64_t  v, quote, slash, del, bad;
+
+    ngx_memcpy(&v, p, 8);
+
+    quote = v ^ NGX_MESH_STREAM_LOG_BYTES(0x22);
+    slash = v ^ NGX_MESH_STREAM_LOG_BYTES(0x5c);
+    del = v ^ NGX_MESH_STREAM_LOG_BYTES(0x7f);
+
+    /* the top bit of a byte is set if subtracting had to borrow */
+
+    bad = ((v - NGX_MESH_STREAM_LOG_BYTES(0x20)) & ~v)
+          | ((quote - NGX_MESH_STREAM_LOG_BYTES(0x01)) & ~quote)
+          | ((slash - NGX_MESH_STREAM_LOG_BYTES(0x01)) & ~slash)
+          | ((del - NGX_MESH_STREAM_LOG_BYTES(0x01)) & ~del)
+          | v;
+
+    return (bad & NGX_MESH_STREAM_LOG_BYTES(0x80)) == 0;
 }
 
 

@@ -88,7 +88,7 @@ static const ngx_mesh_stream_field_t  ngx_mesh_stream_fields[] = {
     { ngx_string("mesh_result"), ngx_mesh_stream_get_result, 0, 0 },
 
     { ngx_string("mesh_upstream_addr"), ngx_mesh_stream_get_str,
-      offsetof(ngx_mesh_call_t, upstream_addr), 1 },
+      offsetof(ngx_mesh_call_t, upstream_addr), 0 },
 
     { ngx_string("mesh_upstream_tries"), ngx_mesh_stream_get_uint,
       offsetof(ngx_mesh_call_t, tries), 0 },
