@@ -1,4 +1,9 @@
 
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
 #include "conn.h"
 
 #include <getopt.h>
@@ -100,12 +105,16 @@ mb_bare_response(mb_frame_t *f)
     i = (uint32_t) f->id & (MB_SLOTS - 1);
     slot = &mb_mux.slots[i];
 
+    /* late and duplicate answers meet another generation */
+
     if (slot->conn == NULL || slot->upstream_id != f->id) {
         return;
     }
 
     c = slot->conn;
     slot->conn = NULL;
+
+    /* first in, first out: a slot rests as long as it can */
 
     mb_mux.slots[mb_mux.free_last].next = i;
     mb_mux.free_last = i;
@@ -228,6 +237,8 @@ mb_bare_run(void)
 
     for ( ;; ) {
         n = epoll_wait(mb_mux.loop.ep, events, MB_EVENTS, -1);
+
+        /* none of this turn's connections may be freed before its event */
 
         for (i = 0; i < n; i++) {
             c = events[i].data.ptr;

@@ -1,4 +1,9 @@
 
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
 #include "load.h"
 
 
@@ -153,6 +158,8 @@ mb_client_rate(mb_worker_t *w)
         }
 
         client = NULL;
+
+        /* in turn, so that each connection gets its share of a low rate */
 
         for (i = 0; i < w->nclients; i++) {
             client = &w->clients[w->cursor++ % w->nclients];
@@ -533,6 +540,7 @@ mb_worker_thread(void *data)
         mb_client_flush(w);
     }
 
+    /* what was not answered within the drain time never will be */
     w->lost += w->outstanding;
 
     if (mb_ld.rate > 0) {

@@ -1,4 +1,9 @@
 
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
 #ifndef _MB_CONN_H_INCLUDED_
 #define _MB_CONN_H_INCLUDED_
 

@@ -1,4 +1,9 @@
 
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
 #include "hist.h"
 
 
@@ -10,6 +15,8 @@ mb_hist_index(uint64_t value)
     if (value < MB_HIST_SUB) {
         return (unsigned) value;
     }
+
+    /* beyond an hour all is alike */
 
     if (value >> MB_HIST_TOP) {
         return MB_HIST_SIZE - 1;

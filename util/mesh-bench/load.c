@@ -1,4 +1,9 @@
 
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
 #include "load.h"
 
 #include <getopt.h>
@@ -184,6 +189,8 @@ mb_load_parse(int argc, char **argv)
     if (mb_ld.threads > mb_ld.connections) {
         mb_ld.threads = mb_ld.connections;
     }
+
+    /* a given number of calls is counted whole */
 
     if (mb_ld.calls || mb_ld.idle) {
         mb_ld.warmup = 0;
@@ -376,7 +383,7 @@ mb_load(int argc, char **argv)
         }
     }
 
-    /* after warm-up, so that connecting costs nobody anything below */
+    /* all is connected by now, so that this costs nobody anything below */
 
     for (i = 0; i < mb_ld.npids && mb_ld.warmup == 0; i++) {
         mb_ld.pids[i].start = mb_proc_cpu(mb_ld.pids[i].pid);
@@ -400,6 +407,8 @@ mb_load(int argc, char **argv)
     for (i = 0; i < mb_ld.npids && mb_ld.warmup; i++) {
         mb_ld.pids[i].start = mb_proc_cpu(mb_ld.pids[i].pid);
     }
+
+    /* counters are read next to the CPU times, not computed from the plan */
 
     calls = mb_ld.warmup ? mb_load_done(workers) : 0;
 

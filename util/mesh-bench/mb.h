@@ -1,5 +1,10 @@
 
 /*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+/*
  * mesh-bench: provider, load generator and bare multiplexer for RPC frames.
  */
 

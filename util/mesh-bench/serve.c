@@ -1,4 +1,9 @@
 
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
 #include "conn.h"
 
 #include <getopt.h>
@@ -130,6 +135,8 @@ mb_serve_template(mb_server_t *s, size_t body)
 
     len = mb_srv.proto->header + body;
 
+    /* a run has one size or a few, a mixed one pays for its templates */
+
     for (i = 0; i < MB_TEMPLATES; i++) {
         if (s->templates[i].len == len) {
             return &s->templates[i];
@@ -153,7 +160,10 @@ mb_serve_chance(mb_server_t *s, double percent)
 }
 
 
-/* returns the answer's length, not more than "size" given */
+/*
+ * Returns the answer's length.  The buffer has room for the template, or for
+ * the argument, and MB_ANSWER_EXTRA besides.
+ */
 
 static size_t
 mb_serve_answer(mb_server_t *s, u_char *buf, mb_frame_t *f, mb_arg_t *arg,
@@ -208,6 +218,8 @@ mb_serve_request(mb_server_t *s, mb_conn_t *c, mb_frame_t *f)
     ap = (mb_srv.proto->arg(f, &arg) == MB_OK) ? &arg : NULL;
     t = NULL;
 
+    /* a short argument leaves no place for its identity: it is repeated */
+
     if (ap && arg.value && mb_srv.size) {
         body = (mb_srv.size == MB_SAME) ? f->len - mb_srv.proto->header
                                         : mb_srv.size;
@@ -215,6 +227,8 @@ mb_serve_request(mb_server_t *s, mb_conn_t *c, mb_frame_t *f)
     }
 
     max = (t ? t->len : ap ? arg.len : 0) + MB_ANSWER_EXTRA;
+
+    /* made now, because the request's bytes are gone when it is due */
 
     if (mb_srv.delay || mb_srv.jitter) {
         p = mb_alloc(max);
@@ -328,6 +342,8 @@ mb_serve_due(mb_server_t *s)
 
         mb_conn_unref(c);
     }
+
+    /* the timer is never read: edge-triggered, it reports each expiry once */
 
     if (s->heap_len && s->heap[0].due != s->armed) {
         s->armed = s->heap[0].due;

@@ -1,4 +1,9 @@
 
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
 #include "mb.h"
 
 #include <fcntl.h>
@@ -77,6 +82,8 @@ mb_sleep_until(uint64_t when)
     ts.tv_sec = (time_t) (when / MB_SEC);
     ts.tv_nsec = (long) (when % MB_SEC);
 
+    /* an absolute time, so that signals do not prolong it */
+
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL)
            == EINTR)
     {
@@ -90,6 +97,7 @@ mb_random(uint64_t *seed)
 {
     uint64_t  x;
 
+    /* xorshift: never 0 unless it starts so */
     x = *seed;
 
     x ^= x << 13;
@@ -324,6 +332,8 @@ mb_connect(mb_addr_t *addr, int wait)
         (void) close(fd);
         return -1;
     }
+
+    /* what waits for the connection reads and writes without waiting */
 
     if (wait) {
         (void) fcntl(fd, F_SETFL, O_NONBLOCK);
