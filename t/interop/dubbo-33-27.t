@@ -1,0 +1,12 @@
+#!/usr/bin/perl
+
+# Dubbo 3.3.6 consumer, 2.7.23 provider.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Interop qw(pairing);
+
+pairing(33, 27);

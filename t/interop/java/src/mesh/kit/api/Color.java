@@ -1,0 +1,5 @@
+package mesh.kit.api;
+
+public enum Color {
+    RED, GREEN, BLUE
+}
