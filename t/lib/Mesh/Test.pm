@@ -175,7 +175,6 @@ sub prelude {
     push @lines, "user root;\n" if $> == 0 && $text !~ /^\s*user\s/m;
     push @lines, "worker_processes 1;\n"
         if $text !~ /^\s*worker_processes\s/m;
-    push @lines, "events {\n}\n" if $text !~ /^\s*events\b/m;
     push @lines, "$ENV{TEST_NGINX_GLOBALS}\n" if $ENV{TEST_NGINX_GLOBALS};
 
     # a binary upgrade passes no environment on but this
@@ -198,6 +197,9 @@ sub full_conf {
 
     $text =~ s/^([ \t]*http\s*\{)/$1\n    $http/m
         if $text !~ /client_body_temp_path/;
+
+    # last, as it ends the time for load_module
+    $text .= "\nevents {\n}\n" if $text !~ /^\s*events\b/m;
 
     return $self->prelude($text) . $text;
 }
