@@ -157,6 +157,8 @@ ngx_mesh_core_create_conf(ngx_cycle_t *cycle)
         return NULL;
     }
 
+    /* what was looked up in the old table must not pass for new */
+
     former = ngx_mesh_get_conf(cycle->old_cycle, &ngx_mesh_core_module);
 
     if (former) {
@@ -342,17 +344,15 @@ ngx_mesh_core_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     zone = shm_zone->data;
     zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
-    if (!shm_zone->shm.exists) {
-        len = sizeof(" in mesh zone \"\"") + shm_zone->shm.name.len;
+    len = sizeof(" in mesh zone \"\"") + shm_zone->shm.name.len;
 
-        zone->shpool->log_ctx = ngx_slab_alloc(zone->shpool, len);
-        if (zone->shpool->log_ctx == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_sprintf(zone->shpool->log_ctx, " in mesh zone \"%V\"%Z",
-                    &shm_zone->shm.name);
+    zone->shpool->log_ctx = ngx_slab_alloc(zone->shpool, len);
+    if (zone->shpool->log_ctx == NULL) {
+        return NGX_ERROR;
     }
+
+    ngx_sprintf(zone->shpool->log_ctx, " in mesh zone \"%V\"%Z",
+                &shm_zone->shm.name);
 
     if (ngx_mesh_metrics_init_zone(zone->shpool, zone->metrics, &zone->region)
         != NGX_OK)
@@ -455,6 +455,8 @@ ngx_mesh_core_service(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (rv != NGX_CONF_OK) {
         return rv;
     }
+
+    /* before the block is read, for a duplicate to be named by its line */
 
     rc = ngx_mesh_table_add(ccf->table, service);
 
@@ -855,6 +857,8 @@ ngx_mesh_core_add_endpoints(ngx_conf_t *cf, ngx_mesh_core_conf_t *ccf,
     return NGX_CONF_OK;
 }
 
+
+/* by address, as two names of one provider would double its weight */
 
 static ngx_uint_t
 ngx_mesh_core_has_endpoint(ngx_array_t *endpoints, ngx_uint_t from,

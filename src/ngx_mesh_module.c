@@ -110,6 +110,11 @@ ngx_mesh_require(ngx_conf_t *cf, char *directive, ngx_str_t *service)
     mcf = (ngx_mesh_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
                                            ngx_mesh_module);
 
+    /*
+     * the list belongs to this cycle's configuration: one that fails takes
+     * its demands with it
+     */
+
     demand = ngx_array_push(&mcf->demands);
     if (demand == NULL) {
         return NGX_ERROR;
@@ -122,6 +127,8 @@ ngx_mesh_require(ngx_conf_t *cf, char *directive, ngx_str_t *service)
     if (service) {
         demand->service = *service;
     }
+
+    /* directives may come from the command line as well */
 
     if (cf->conf_file && cf->conf_file->file.fd != NGX_INVALID_FILE) {
         demand->file = cf->conf_file->file.name;

@@ -184,6 +184,8 @@ ngx_mesh_table_add(ngx_mesh_table_t *table, ngx_mesh_service_t *service)
         return NGX_BUSY;
     }
 
+    /* a key per bucket on the average; there are never more interfaces */
+
     if (table->nkeys > table->mask
         && ngx_mesh_table_grow(table) != NGX_OK)
     {
@@ -263,6 +265,8 @@ ngx_mesh_table_grow(ngx_mesh_table_t *table)
             ifaces[iface->hash & mask] = iface;
         }
     }
+
+    /* frees what was a large allocation, small ones stay in the pool */
 
     (void) ngx_pfree(table->pool, table->keys);
     (void) ngx_pfree(table->pool, table->ifaces);
@@ -396,6 +400,8 @@ ngx_mesh_table_find_union(ngx_mesh_table_t *table, ngx_str_t *group,
         return NULL;
     }
 
+    /* the usual case, and it costs no copy */
+
     if (n == 1) {
         first->service->refs++;
         return first->service;
@@ -437,6 +443,8 @@ ngx_mesh_table_create_union(ngx_mesh_table_node_t *first, ngx_uint_t n,
     {
         goto failed;
     }
+
+    /* an upper bound: siblings that do not match are counted too */
 
     total = 0;
 
@@ -516,6 +524,8 @@ ngx_mesh_table_union_init(ngx_mesh_table_union_t *u, ngx_pool_t *pool,
     ngx_uint_t n)
 {
     ngx_uint_t  size;
+
+    /* half of the index stays free: probing is short and always ends */
 
     for (size = 16; size < n * 2; size *= 2) { /* void */ }
 
@@ -597,6 +607,11 @@ ngx_mesh_table_grouped(ngx_mesh_table_t *table, ngx_str_t *interface)
     return iface ? iface->grouped : 0;
 }
 
+
+/*
+ * As Dubbo cuts its own keys: the group ends at the first slash, the version
+ * begins behind the first colon of what is left and may hold more of them.
+ */
 
 ngx_int_t
 ngx_mesh_table_parse_key(ngx_str_t *name, ngx_mesh_service_t *s)
