@@ -110,6 +110,7 @@ void ngx_mesh_stream_handler(ngx_stream_session_t *s);
 
 /* ngx_mesh_stream_conf.c */
 
+char *ngx_mesh_stream_invalid(ngx_conf_t *cf, ngx_str_t *value, char *right);
 char *ngx_mesh_stream_check_bounds(ngx_conf_t *cf, void *post, void *data);
 char *ngx_mesh_stream_msec_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_mesh_stream_size_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

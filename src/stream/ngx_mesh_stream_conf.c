@@ -9,8 +9,6 @@
 
 static char *ngx_mesh_stream_slot_result(ngx_conf_t *cf, ngx_command_t *cmd,
     char *rc);
-static char *ngx_mesh_stream_invalid(ngx_conf_t *cf, ngx_str_t *value,
-    char *right);
 static ngx_int_t ngx_mesh_stream_pattern(ngx_str_t *pattern);
 static ngx_int_t ngx_mesh_stream_check_srv_conf(ngx_conf_t *cf,
     ngx_mesh_stream_srv_conf_t *conf, ngx_uint_t buffer_size_set);
@@ -84,7 +82,7 @@ ngx_mesh_stream_check_bounds(ngx_conf_t *cf, void *post, void *data)
 }
 
 
-static char *
+char *
 ngx_mesh_stream_invalid(ngx_conf_t *cf, ngx_str_t *value, char *right)
 {
     ngx_str_t  *name;

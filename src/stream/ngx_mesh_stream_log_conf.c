@@ -194,10 +194,8 @@ ngx_mesh_stream_log_escaping(ngx_conf_t *cf, ngx_str_t *value,
         *escape = NGX_MESH_STREAM_LOG_ESCAPE_NONE;
 
     } else {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown escaping \"%s\" in \"mesh_log_format\", "
-                           "known are: default, json, none", p);
-        return NGX_CONF_ERROR;
+        return ngx_mesh_stream_invalid(cf, value,
+                           "escape=default, escape=json or escape=none");
     }
 
     return NGX_CONF_OK;
@@ -425,11 +423,8 @@ ngx_mesh_stream_access_log(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (ngx_strcmp(value[1].data, "off") == 0) {
 
         if (cf->args->nelts > 2) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\" in "
-                               "\"mesh_access_log\", \"off\" takes none",
-                               &value[2]);
-            return NGX_CONF_ERROR;
+            return ngx_mesh_stream_invalid(cf, &value[2],
+                                           "left out after \"off\"");
         }
 
         mscf->off = 1;
@@ -530,10 +525,8 @@ ngx_mesh_stream_log_params(ngx_conf_t *cf, ngx_mesh_stream_log_t *log,
             size = ngx_parse_size(&s);
 
             if (size == NGX_ERROR || size == 0) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid \"%V\" in \"mesh_access_log\", "
-                                   "it must be a size such as 64k", &value[i]);
-                return NGX_CONF_ERROR;
+                return ngx_mesh_stream_invalid(cf, &value[i],
+                                   "buffer=SIZE, such as buffer=64k");
             }
 
             continue;
@@ -546,10 +539,8 @@ ngx_mesh_stream_log_params(ngx_conf_t *cf, ngx_mesh_stream_log_t *log,
             flush = ngx_parse_time(&s, 0);
 
             if (flush == NGX_ERROR || flush == 0) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid \"%V\" in \"mesh_access_log\", "
-                                   "it must be a time such as 1s", &value[i]);
-                return NGX_CONF_ERROR;
+                return ngx_mesh_stream_invalid(cf, &value[i],
+                                   "flush=TIME, such as flush=1s");
             }
 
             continue;
@@ -567,10 +558,8 @@ ngx_mesh_stream_log_params(ngx_conf_t *cf, ngx_mesh_stream_log_t *log,
             continue;
         }
 
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\" in \"mesh_access_log\", "
-                           "known are: buffer=, flush=, if=", &value[i]);
-        return NGX_CONF_ERROR;
+        return ngx_mesh_stream_invalid(cf, &value[i],
+                                       "buffer=, flush= or if=");
     }
 
     return ngx_mesh_stream_log_set_buffer(cf, log, size, flush);

@@ -76,11 +76,8 @@ ngx_mesh_stream_ssl_protocols(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         if (mask[m].name.len == 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid value \"%V\" in \"%V\" directive, "
-                               "it must be one of TLSv1, TLSv1.1, TLSv1.2 "
-                               "and TLSv1.3", &value[i], &value[0]);
-            return NGX_CONF_ERROR;
+            return ngx_mesh_stream_invalid(cf, &value[i],
+                                   "TLSv1, TLSv1.1, TLSv1.2 or TLSv1.3");
         }
     }
 
