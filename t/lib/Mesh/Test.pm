@@ -58,7 +58,8 @@ $SIG{PIPE} = 'IGNORE';
 sub wait_for (&;$$) {
     my ($condition, $seconds, $what) = @_;
 
-    my $until = time + ($seconds // 5);
+    # a bound on failure, so generous where everything is slow
+    my $until = time + ($seconds // 5) * (sanitized() ? 3 : 1);
 
     for ( ;; ) {
         my $value = $condition->();
@@ -95,7 +96,8 @@ sub new {
     push @all, $self;
     weaken $all[-1];
 
-    alarm($ENV{TEST_NGINX_TIMEOUT} || $o{timeout} || 120);
+    alarm($ENV{TEST_NGINX_TIMEOUT}
+          || ($o{timeout} || 120) * (sanitized() ? 3 : 1));
 
     return $self;
 }
