@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use File::Temp;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
@@ -184,6 +185,8 @@ my ($status, $said) = $t->check_conf("worker_rlimit_nofile x;\n", bare => 1);
 isnt($status, 0, 'a bad configuration is refused');
 like($said, qr/invalid number/, 'with a reason');
 
+$t->certificate('tls');
+
 my $conf = <<"EOC";
 worker_processes 2;
 
@@ -191,6 +194,13 @@ stream {
     server {
         listen     127.0.0.1:%%PORT_rpc%%;
         proxy_pass ${\ $peer->address};
+    }
+
+    server {
+        listen               127.0.0.1:%%PORT_tls%% ssl;
+        ssl_certificate      tls.crt;
+        ssl_certificate_key  tls.key;
+        proxy_pass           ${\ $peer->address};
     }
 }
 
@@ -226,6 +236,10 @@ my $c = $t->tcp('rpc');
 is($c->call(service => 'a.B', args => ['thru'])->{value}, 'thru',
    'a call goes through nginx');
 
+is($t->tcp('tls', tls => 1)->call(service => 'a.B',
+                                  args => ['y' x 100_000])->{value},
+   'y' x 100_000, 'and through TLS');
+
 is_deeply($t->http('GET', '/json')->{json}, { a => [1] }, 'JSON is read');
 
 my $metrics = $t->metrics;
@@ -258,5 +272,35 @@ ok(wait_for { $t->workers == 2 }, 'the worker is replaced');
 my $dir = $t->dir;
 $t->finish;
 ok(!-d $dir, 'the directory is gone') unless $ENV{TEST_NGINX_LEAVE};
+
+
+# a test that goes wrong is seen to
+
+my $start = '$t->write_conf("http {\n}\n", bare => 1); $t->run; ok(1);';
+
+for (['all is well', $start . '$t->done;', 0, qr/^1\.\.5$/m],
+     ['an alert', $start . '$t->signal("KILL", $t->workers);'
+      . 'wait_for { $t->workers } 5, "it"; $t->done;',
+      1, qr/^not ok \d+ - nothing of alert/m],
+     ['a sanitizer', $start . 'system "echo x.c:1: runtime error: y >>"'
+      . '. $t->dir . "/error.log"; $t->done;', 1, qr/^not ok \d+ - no sani/m],
+     ['a crash', $start . '$t->signal("SEGV"); wait_for { $t->gone } 5, "it";'
+      . '$t->done;', 1, qr/^not ok \d+ - nginx quits/m],
+     ['a missing done()', $start . 'done_testing;', 1, qr/did not reach/],
+     ['a die', $start . 'die "here";', 1, qr/did not reach/],
+     ['a hang', $start . 'alarm 1; sleep 9 for 1 .. 9;', 1, qr/did not end in time/])
+{
+    my ($name, $code, $exit, $regex) = @$_;
+
+    my $script = File::Temp->new;
+    print $script "use strict; use warnings; use Test::More; use Mesh::Test;",
+                  "my \$t = Mesh::Test->new; $code";
+    close $script;
+
+    my $out = `$^X -I$FindBin::Bin/lib $script 2>&1`;
+
+    is($? ? 1 : 0, $exit, "$name: exit code") or diag($out);
+    like($out, $regex, "$name: it is said");
+}
 
 $t->done;

@@ -29,7 +29,6 @@ use File::Temp qw(tempdir);
 use HTTP::Tiny;
 use JSON::PP;
 use POSIX qw(WNOHANG);
-use Scalar::Util qw(weaken);
 use Test::More ();
 use Time::HiRes qw(time sleep);
 
@@ -93,8 +92,8 @@ sub new {
     # a test's own workers may be of another user
     chmod 0755, $self->{dir};
 
+    # a test's variables are gone before END, what they started is not
     push @all, $self;
-    weaken $all[-1];
 
     alarm($ENV{TEST_NGINX_TIMEOUT}
           || ($o{timeout} || 120) * (sanitized() ? 3 : 1));
@@ -293,6 +292,26 @@ sub read_file {
 }
 
 
+# a self-signed certificate of 127.0.0.1: the paths of it and of its key
+
+sub certificate {
+    my ($self, $name, $cn) = @_;
+
+    my ($crt, $key) = map { $self->path_of("$name.$_") } qw(crt key);
+
+    my $host = $cn // $name;
+    my $command = join ' ', 'openssl req -x509 -newkey ec -nodes -days 2',
+        "-pkeyopt ec_paramgen_curve:P-256 -subj /CN=$host",
+        "-addext subjectAltName=DNS:$host,IP:127.0.0.1",
+        "-keyout $key -out $crt 2>&1";
+    my $said = `$command`;
+
+    die "openssl made no certificate: $said\n" if $?;
+
+    return ($crt, $key);
+}
+
+
 sub log { $_[0]->read_file('error.log') }
 
 
@@ -338,7 +357,7 @@ sub run {
         $self->exec_nginx('nginx.conf', 'error.log');
     }
 
-    $self->{pid} = $pid;
+    @$self{qw(pid started)} = ($pid, 1);
 
     # sockets listen before the pid file is there; workers come after it
     my $conf = $self->read_file('nginx.conf');
@@ -466,7 +485,9 @@ sub reload {
 }
 
 
-# quit(seconds) and term(seconds): the exit status, undef if it did not end
+# quit(seconds) and term(seconds): the exit status, undef if it did not end.
+# Who asks knows how it ended, so done() no longer does; a test that ends the
+# master in another way asks here too.
 
 sub quit { $_[0]->end('QUIT', $_[1]) }
 sub term { $_[0]->end('TERM', $_[1]) }
@@ -479,6 +500,8 @@ sub end {
         $self->signal($signal);
         wait_for { $self->gone } $seconds // 10 or return;
     }
+
+    $self->{started} = 0;
 
     return $self->{status};
 }
@@ -498,7 +521,7 @@ sub stop {
                                             : 'it is still running');
 
     $self->kill_all unless defined $status;
-    $self->{stopped} = 1;
+    $self->{started} = 0;
 
     return $ok;
 }
@@ -636,15 +659,12 @@ sub sum {
 
 
 sub done {
-    my ($self) = @_;
-
-    $self->finish;
+    $_->finish for @all;
     Test::More::done_testing();
-    $_ && ($_->{finished} ||= 1) for @all;
 }
 
 
-# the closing tests of one instance; done() is for the last one
+# the closing tests of one instance, before the test's end
 
 sub finish {
     my ($self) = @_;
@@ -652,8 +672,8 @@ sub finish {
     return if $self->{finished}++;
 
     # peers first would make failures of nginx's, so they go after it
-    $self->stop if $self->{pid};
-    Mesh::Peer->stop_all if grep({ $_ && !$_->{finished} } @all) == 0;
+    $self->stop if $self->{started};
+    Mesh::Peer->stop_all unless grep { !$_->{finished} } @all;
 
     my $allow = join '|', @{ $self->{allow} };
     my @bad = grep { !length $allow || $_ !~ /$allow/ }
@@ -688,19 +708,6 @@ sub cleanup {
 }
 
 
-sub DESTROY {
-    my ($self) = @_;
-
-    return if $self->{owner} != $$ || $self->{finished};
-
-    local ($?, $@, $!);
-
-    Test::More::diag($self->log) if $ENV{TEST_NGINX_VERBOSE};
-    $self->kill_all;
-    $self->cleanup;
-}
-
-
 # a test that died, or forgot done(), must not look like one that passed
 
 END {
@@ -708,9 +715,7 @@ END {
 
     alarm 0;
 
-    for my $self (grep { $_ && $_->{owner} == $$ } @all) {
-        next if $self->{finished};
-
+    for my $self (grep { !$_->{finished} && $_->{owner} == $$ } @all) {
         my @log = split /^/, $self->log;
         splice @log, 0, -20 if @log > 20;
 
