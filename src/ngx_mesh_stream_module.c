@@ -456,9 +456,9 @@ ngx_mesh_stream_init_servers(ngx_conf_t *cf)
 
         mscf->proxy.log = ngx_mesh_stream_log_call;
 
-        if (mmcf->attachments.nelts
-            && ngx_mesh_stream_log_attachments(mscf))
-        {
+        /* may be empty: group and application are read with them */
+
+        if (ngx_mesh_stream_log_attached(mmcf, mscf)) {
             mscf->proxy.attachments = &mmcf->attachments;
         }
     }

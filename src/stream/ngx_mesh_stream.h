@@ -40,7 +40,8 @@ typedef struct {
     ngx_str_t                    name;
     ngx_mesh_stream_get_pt       get;
     uintptr_t                    data;
-    ngx_uint_t                   escape;       /* unsigned  escape:1; */
+    unsigned                     escape:1;     /* comes from the wire */
+    unsigned                     attached:1;   /* comes with attachments */
 } ngx_mesh_stream_field_t;
 
 
@@ -71,6 +72,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                  formats;      /* ngx_mesh_stream_log_fmt_t * */
     ngx_array_t                  attachments;  /* ngx_str_t */
+    ngx_uint_t                   attached;     /* unsigned  attached:1; */
     ngx_array_t                  links;        /* ngx_mesh_link_conf_t * */
 
     /* working space for the longest format */
@@ -168,8 +170,9 @@ char *ngx_mesh_stream_access_log(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_mesh_stream_log_predefine(ngx_conf_t *cf);
 ngx_int_t ngx_mesh_stream_log_init(ngx_conf_t *cf);
 
-/* whether a log of the server may ask for attachments */
-ngx_uint_t ngx_mesh_stream_log_attachments(ngx_mesh_stream_srv_conf_t *conf);
+/* whether a log of the server needs, or may need, to have attachments read */
+ngx_uint_t ngx_mesh_stream_log_attached(ngx_mesh_stream_main_conf_t *mmcf,
+    ngx_mesh_stream_srv_conf_t *conf);
 
 void ngx_mesh_stream_log_call(ngx_mesh_session_t *ms, ngx_mesh_call_t *call);
 void ngx_mesh_stream_log_exit(ngx_cycle_t *cycle);

@@ -41,7 +41,7 @@ typedef struct {
     size_t                       size;         /* of all the literals */
 
     unsigned                     slow:1;       /* needs a shadow session */
-    unsigned                     attachments:1;
+    unsigned                     attached:1;   /* needs attachments */
 } ngx_mesh_stream_log_fmt_t;
 
 

@@ -84,7 +84,8 @@ ngx_mesh_stream_log_init(ngx_conf_t *cf)
 
 
 ngx_uint_t
-ngx_mesh_stream_log_attachments(ngx_mesh_stream_srv_conf_t *conf)
+ngx_mesh_stream_log_attached(ngx_mesh_stream_main_conf_t *mmcf,
+    ngx_mesh_stream_srv_conf_t *conf)
 {
     ngx_uint_t                  i, n;
     ngx_mesh_stream_log_t      *log;
@@ -99,9 +100,13 @@ ngx_mesh_stream_log_attachments(ngx_mesh_stream_srv_conf_t *conf)
 
         for (n = 0; n < 2; n++) {
 
+            if (fmt[n] == NULL) {
+                continue;
+            }
+
             /* there is no telling what a map depends on */
 
-            if (fmt[n] && (fmt[n]->attachments || fmt[n]->slow)) {
+            if (fmt[n]->attached || (fmt[n]->slow && mmcf->attached)) {
                 return 1;
             }
         }
@@ -334,6 +339,7 @@ ngx_mesh_stream_log_op(ngx_conf_t *cf, ngx_mesh_stream_log_fmt_t *fmt,
         op->get = field->get;
         op->data = field->data;
         op->escape = op->escape && field->escape;
+        fmt->attached |= field->attached;
 
         return NGX_OK;
     }
@@ -347,7 +353,7 @@ ngx_mesh_stream_log_op(ngx_conf_t *cf, ngx_mesh_stream_log_fmt_t *fmt,
     if (index != NGX_DECLINED) {
         op->get = ngx_mesh_stream_get_attachment;
         op->data = index;
-        fmt->attachments = 1;
+        fmt->attached = 1;
 
         return NGX_OK;
     }

@@ -57,56 +57,56 @@ static ngx_int_t ngx_mesh_stream_get_connection(ngx_stream_session_t *s,
 
 static const ngx_mesh_stream_field_t  ngx_mesh_stream_fields[] = {
 
-    { ngx_string("mesh_protocol"), ngx_mesh_stream_get_protocol, 0, 0 },
+    { ngx_string("mesh_protocol"), ngx_mesh_stream_get_protocol, 0, 0, 0 },
 
     { ngx_string("mesh_service"), ngx_mesh_stream_get_str,
-      offsetof(ngx_mesh_call_t, service), 1 },
+      offsetof(ngx_mesh_call_t, service), 1, 0 },
 
     { ngx_string("mesh_interface"), ngx_mesh_stream_get_str,
-      offsetof(ngx_mesh_call_t, interface), 1 },
+      offsetof(ngx_mesh_call_t, interface), 1, 0 },
 
     { ngx_string("mesh_method"), ngx_mesh_stream_get_str,
-      offsetof(ngx_mesh_call_t, method), 1 },
+      offsetof(ngx_mesh_call_t, method), 1, 0 },
 
     { ngx_string("mesh_version"), ngx_mesh_stream_get_str,
-      offsetof(ngx_mesh_call_t, version), 1 },
+      offsetof(ngx_mesh_call_t, version), 1, 0 },
 
     { ngx_string("mesh_group"), ngx_mesh_stream_get_str,
-      offsetof(ngx_mesh_call_t, group), 1 },
+      offsetof(ngx_mesh_call_t, group), 1, 1 },
 
     { ngx_string("mesh_app"), ngx_mesh_stream_get_str,
-      offsetof(ngx_mesh_call_t, app), 1 },
+      offsetof(ngx_mesh_call_t, app), 1, 1 },
 
-    { ngx_string("mesh_caller"), ngx_mesh_stream_get_caller, 0, 0 },
+    { ngx_string("mesh_caller"), ngx_mesh_stream_get_caller, 0, 0, 0 },
 
-    { ngx_string("mesh_request_id"), ngx_mesh_stream_get_id, 0, 0 },
+    { ngx_string("mesh_request_id"), ngx_mesh_stream_get_id, 0, 0, 0 },
 
-    { ngx_string("mesh_status"), ngx_mesh_stream_get_status, 0, 0 },
+    { ngx_string("mesh_status"), ngx_mesh_stream_get_status, 0, 0, 0 },
 
-    { ngx_string("mesh_error"), ngx_mesh_stream_get_error, 0, 0 },
+    { ngx_string("mesh_error"), ngx_mesh_stream_get_error, 0, 0, 0 },
 
-    { ngx_string("mesh_result"), ngx_mesh_stream_get_result, 0, 0 },
+    { ngx_string("mesh_result"), ngx_mesh_stream_get_result, 0, 0, 0 },
 
     { ngx_string("mesh_upstream_addr"), ngx_mesh_stream_get_str,
-      offsetof(ngx_mesh_call_t, upstream_addr), 0 },
+      offsetof(ngx_mesh_call_t, upstream_addr), 0, 0 },
 
     { ngx_string("mesh_upstream_tries"), ngx_mesh_stream_get_uint,
-      offsetof(ngx_mesh_call_t, tries), 0 },
+      offsetof(ngx_mesh_call_t, tries), 0, 0 },
 
-    { ngx_string("mesh_request_time"), ngx_mesh_stream_get_time, 0, 0 },
+    { ngx_string("mesh_request_time"), ngx_mesh_stream_get_time, 0, 0, 0 },
 
     { ngx_string("mesh_request_length"), ngx_mesh_stream_get_size,
-      offsetof(ngx_mesh_call_t, request_length), 0 },
+      offsetof(ngx_mesh_call_t, request_length), 0, 0 },
 
     { ngx_string("mesh_response_length"), ngx_mesh_stream_get_size,
-      offsetof(ngx_mesh_call_t, response_length), 0 },
+      offsetof(ngx_mesh_call_t, response_length), 0, 0 },
 
     { ngx_string("mesh_route"), ngx_mesh_stream_get_str,
-      offsetof(ngx_mesh_call_t, route), 1 },
+      offsetof(ngx_mesh_call_t, route), 1, 0 },
 
-    { ngx_string("mesh_revision"), ngx_mesh_stream_get_revision, 0, 0 },
+    { ngx_string("mesh_revision"), ngx_mesh_stream_get_revision, 0, 0, 0 },
 
-    { ngx_null_string, NULL, 0, 0 }
+    { ngx_null_string, NULL, 0, 0, 0 }
 };
 
 
@@ -114,17 +114,17 @@ static const ngx_mesh_stream_field_t  ngx_mesh_stream_fields[] = {
 
 static const ngx_mesh_stream_field_t  ngx_mesh_stream_core_fields[] = {
 
-    { ngx_string("remote_addr"), ngx_mesh_stream_get_caller, 0, 0 },
+    { ngx_string("remote_addr"), ngx_mesh_stream_get_caller, 0, 0, 0 },
 
-    { ngx_string("time_local"), ngx_mesh_stream_get_time_local, 0, 0 },
+    { ngx_string("time_local"), ngx_mesh_stream_get_time_local, 0, 0, 0 },
 
-    { ngx_string("time_iso8601"), ngx_mesh_stream_get_time_iso8601, 0, 0 },
+    { ngx_string("time_iso8601"), ngx_mesh_stream_get_time_iso8601, 0, 0, 0 },
 
-    { ngx_string("msec"), ngx_mesh_stream_get_msec, 0, 0 },
+    { ngx_string("msec"), ngx_mesh_stream_get_msec, 0, 0, 0 },
 
-    { ngx_string("connection"), ngx_mesh_stream_get_connection, 0, 0 },
+    { ngx_string("connection"), ngx_mesh_stream_get_connection, 0, 0, 0 },
 
-    { ngx_null_string, NULL, 0, 0 }
+    { ngx_null_string, NULL, 0, 0, 0 }
 };
 
 
@@ -257,17 +257,29 @@ ngx_mesh_stream_find_attachment(ngx_mesh_stream_main_conf_t *mmcf,
 ngx_int_t
 ngx_mesh_stream_init_attachments(ngx_conf_t *cf)
 {
-    ngx_uint_t                    i;
-    ngx_stream_variable_t        *v;
-    ngx_stream_core_main_conf_t  *cmcf;
+    ngx_int_t                       rc;
+    ngx_uint_t                      i;
+    ngx_stream_variable_t          *v;
+    ngx_mesh_stream_main_conf_t    *mmcf;
+    ngx_stream_core_main_conf_t    *cmcf;
+    const ngx_mesh_stream_field_t  *field;
 
     cmcf = ngx_stream_conf_get_module_main_conf(cf, ngx_stream_core_module);
+    mmcf = ngx_stream_conf_get_module_main_conf(cf, ngx_mesh_stream_module);
 
     v = cmcf->variables.elts;
 
     for (i = 0; i < cmcf->variables.nelts; i++) {
-        if (ngx_mesh_stream_attachment_index(cf, &v[i].name) == NGX_ERROR) {
+
+        rc = ngx_mesh_stream_attachment_index(cf, &v[i].name);
+        if (rc == NGX_ERROR) {
             return NGX_ERROR;
+        }
+
+        field = ngx_mesh_stream_find_field(&v[i].name);
+
+        if (rc != NGX_DECLINED || (field && field->attached)) {
+            mmcf->attached = 1;
         }
     }
 
