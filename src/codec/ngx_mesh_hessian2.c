@@ -144,10 +144,22 @@ ngx_mesh_hessian2_units(ngx_mesh_body_t *r, size_t n,
 {
     u_char    *p;
     size_t     left;
-    uint64_t   word, mask;
+    uint64_t   word, mask, words[4];
 
     p = r->pos;
     left = r->limit - p;
+
+    while (n >= 32 && left >= 32) {
+        ngx_memcpy(words, p, 32);
+
+        if ((words[0] | words[1] | words[2] | words[3]) & NGX_MESH_UTF8_HIGH) {
+            break;
+        }
+
+        p += 32;
+        left -= 32;
+        n -= 32;
+    }
 
     while (n) {
 

@@ -1,0 +1,69 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#ifndef _TEST_H_INCLUDED_
+#define _TEST_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_mesh_codec.h"
+
+
+#define TEST_SCRATCH  4096
+
+
+/* a frame that is being built, or one that was read */
+
+typedef struct {
+    u_char            *data;
+    size_t             len;
+    size_t             size;
+} test_buf_t;
+
+
+/* everything that a request was decoded to; frame is a copy of exact size */
+
+typedef struct {
+    ngx_int_t          rc;
+    ngx_mesh_frame_t   f;
+    ngx_mesh_facts_t   facts;
+    u_char            *frame;
+    u_char            *scratch;
+} test_call_t;
+
+
+void ok(int passed, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+int done(void);
+
+void test_str(ngx_str_t *s, const char *text);
+int test_is(ngx_str_t *s, const char *text);
+
+void test_hex(test_buf_t *b, const char *hex);
+void test_bytes(test_buf_t *b, const void *p, size_t n);
+void test_byte(test_buf_t *b, int c, size_t n);
+void test_free(test_buf_t *b);
+int test_same(test_buf_t *b, u_char *p, size_t n);
+
+/* writes the header's length of a whole frame */
+void test_close(test_buf_t *b);
+
+/* a request with the body's five strings, as far as they are given */
+void test_request(test_buf_t *b, ngx_uint_t serial, const char *descriptor);
+
+/* decodes an exact copy with the given room of scratch memory */
+void test_decode(test_call_t *call, test_buf_t *b, ngx_uint_t want,
+    size_t scratch);
+void test_done(test_call_t *call);
+
+ngx_int_t test_attachment(test_call_t *call, const char *name,
+    ngx_str_t *value);
+int test_attachment_is(test_call_t *call, const char *name, const char *text);
+
+
+#endif /* _TEST_H_INCLUDED_ */
