@@ -23,6 +23,7 @@ use Mesh::Test;
 my $DIRECT = $ENV{INTEROP_DIRECT};
 my @VERSIONS = (27, 33);
 my %RELEASE = (27 => '2.7.23', 33 => '3.3.6');
+my $FORMAT = '%-22s %-6s  %-54s  %-54s';
 
 my $dir = tempdir(CLEANUP => 1);
 my (%jvm, @table);
@@ -34,10 +35,12 @@ my $t;
 $t = Mesh::Test->new if !$DIRECT;
 
 # before the JVMs: it would hold their pipes open
-my $peer = Mesh::Peer->new(name => 'fake', handler => \&provider);
+my $peer = Mesh::Peer->new(name => 'fake', handler => \&provider,
+                           methods => { delay => { delay => 0.5 } });
 
 for (@VERSIONS) {
-    $jvm{$_} = Interop::Jvm->start($_, 'Consumer', log => "$dir/consumer$_.log");
+    $jvm{$_} = Interop::Jvm->start($_, 'Consumer',
+        log => "$dir/consumer$_.log");
 }
 
 nginx() if !$DIRECT;
@@ -47,8 +50,10 @@ $_->ready for values %jvm;
 for my $v (@VERSIONS) {
     client($v, 'direct', address => $peer->address);
     # two URLs make 2.7 use its cluster, which is what tries again
-    client($v, 'again', address => join(',', ($peer->address) x 2), retries => 2);
-    client($v, 'fastjson2', address => $peer->address, serialization => 'fastjson2') if $v == 33;
+    client($v, 'again', address => join(',', ($peer->address) x 2),
+        retries => 2);
+    client($v, 'fastjson2', address => $peer->address,
+        serialization => 'fastjson2') if $v == 33;
     is(call($v, 'direct', 'echo', arg => 'hello')->{value}, 'hello',
         "$RELEASE{$v}: the scripted provider is understood");
 }
@@ -71,7 +76,7 @@ statuses(90, '(Dubbo itself)', 27 => 1, 33 => 1);
 failures() if !$DIRECT;
 
 diag('');
-diag(sprintf '%-22s %-6s  %-54s  %-54s', 'failure', 'status', @RELEASE{@VERSIONS});
+diag(sprintf $FORMAT, 'failure', 'status', @RELEASE{@VERSIONS});
 diag($_) for @table;
 
 $_->stop for values %jvm;
@@ -106,8 +111,8 @@ sub provider {
 
     return $order eq 'silence' if $order !~ /^size (\d+)/;
 
-    $p->write($c, Mesh::Dubbo::response(id => $f->{id}, serialization => $f->{ser},
-        value => 'x' x $1));
+    $p->write($c, Mesh::Dubbo::response(id => $f->{id},
+        serialization => $f->{ser}, value => 'x' x $1));
     return 1;
 }
 
@@ -127,6 +132,9 @@ mesh {
 }
 
 stream {
+    mesh_log_format failure '\$mesh_error \$mesh_status';
+    mesh_access_log %%DIR%%/rpc.log failure;
+
     server {
         listen 127.0.0.1:%%PORT_mesh%%;
         mesh_pass dubbo;
@@ -175,7 +183,7 @@ sub brief {
 
 sub row {
     my ($failure, $status, %cell) = @_;
-    push @table, sprintf '%-22s %-6s  %-54s  %-54s', $failure, $status, @cell{@VERSIONS};
+    push @table, sprintf $FORMAT, $failure, $status, @cell{@VERSIONS};
     return;
 }
 
@@ -189,7 +197,8 @@ sub statuses {
         my $text = qr/said by the proxy, status $status\b/;
 
         my $sync = call($v, 'direct', 'echo', arg => "status $status");
-        is(brief($sync), "RpcException/$code{$v}", $what) or diag(explain($sync));
+        is(brief($sync), "RpcException/$code{$v}", $what)
+            or diag(explain($sync));
         like($sync->{text}, $text, "$what: the text is in the message");
 
         my $async = call($v, 'direct', 'async', arg => "status $status");
@@ -200,11 +209,13 @@ sub statuses {
         call($v, 'again', 'echo', arg => "status $status");
         my $tries = $peer->stats->{requests} - $before;
 
-        $cell{$v} = brief($sync) . ', async ' . brief($async) . ", tries $tries";
+        $cell{$v} = sprintf '%s, async %s, tries %d', brief($sync),
+            brief($async), $tries;
 
         next if $v != 33;
         my $mixed = call($v, 'fastjson2', 'echo', arg => "status $status");
-        is(brief($mixed), "RpcException/$code{$v}", "$what: hessian2 answer to fastjson2");
+        is(brief($mixed), "RpcException/$code{$v}",
+            "$what: hessian2 answer to fastjson2");
         like($mixed->{text}, $text, "$what: with its text");
     }
 
@@ -224,23 +235,21 @@ sub failures {
         client($v, 'nobody', address => $mesh, group => 'nobody');
         client($v, 'empty', address => $mesh, group => 'empty');
         client($v, 'refused', address => $mesh, group => 'refused');
-        is(call($v, $_, 'echo', arg => 'hello')->{value}, 'hello', "$RELEASE{$v}: $_")
-            for qw(mesh small);
+        for my $ref (qw(mesh small)) {
+            is(call($v, $ref, 'echo', arg => 'hello')->{value}, 'hello',
+                "$RELEASE{$v}: $ref");
+        }
     }
 
-    failure('no_route', 1, 'nobody', 'echo', arg => 'x');
-    failure('no_endpoint', 1, 'empty', 'echo', arg => 'x');
-    failure('upstream_closed', 1, 'refused', 'echo', arg => 'x');
-    failure('upstream_closed', 1, 'mesh', 'echo', arg => 'close');
-    failure('timeout', 2, 'mesh', 'echo', arg => 'silence');
-    failure('request_too_large', 1, 'small', 'invert', size => 100_000);
-    failure('bad_response', 1, 'small', 'echo', arg => 'size 100000');
+    failure('no_route', 60, 1, 'nobody', 'echo', arg => 'x');
+    failure('no_endpoint', 60, 1, 'empty', 'echo', arg => 'x');
+    failure('upstream_closed', 70, 1, 'refused', 'echo', arg => 'x');
+    failure('upstream_closed', 70, 1, 'mesh', 'echo', arg => 'close');
+    failure('timeout', 31, 2, 'mesh', 'echo', arg => 'silence');
+    failure('request_too_large', 40, 1, 'small', 'invert', size => 100_000);
+    failure('bad_response', 50, 1, 'small', 'echo', arg => 'size 100000');
 
-    for my $v (@VERSIONS) {
-        $jvm{$v}->ask('hold', as => 'busy', ref => 'small', n => 20, for => 1);
-        my $r = $jvm{$v}->ask('end', as => 'busy');
-        note(explain($r));
-    }
+    overload();
 
     for my $v (@VERSIONS) {
         for my $ref (qw(mesh small)) {
@@ -252,22 +261,68 @@ sub failures {
 }
 
 
-sub failure {
-    my ($failure, $code, $ref, $op, %arg) = @_;
+# more calls at once than the listener allows of one connection
+
+sub overload {
     my %cell;
 
     for my $v (@VERSIONS) {
-        my $r = call($v, $ref, $op, %arg);
-        is(brief($r), "RpcException/$code", "$RELEASE{$v}, nginx: $failure, $ref")
-            or diag(explain($r));
-        cmp_ok($r->{ms}, '<', 1500, 'in time');
+        my $before = logged('overload 100');
+        $jvm{$v}->ask('hold', as => 'busy', ref => 'small', n => 20, for => 1);
+        my $r = $jvm{$v}->ask('end', as => 'busy');
 
-        # what comes after Dubbo's own words
-        my ($text) = ($r->{text} || '') =~ /.*(?:Exception|cause): (.*)/;
-        $cell{$v} = brief($r) . ' ' . ($text || '?');
-        note("$RELEASE{$v} $failure: $r->{text}");
+        is_deeply([@{$r}{qw(good wrong failed types)}],
+                  [4, 0, 16, '{RpcException/1=16}'],
+                  "$RELEASE{$v}, nginx: overload") or diag(explain($r));
+        ok((wait_for { logged('overload 100') == $before + 16 } 2),
+           '16 times in the log');
+
+        $cell{$v} = seen('RpcException/1', $r->{texts});
+        note("$RELEASE{$v} overload: $r->{texts}");
     }
 
-    row("nginx: $failure", '', %cell);
+    row('nginx: overload', 100, %cell);
+    return;
+}
+
+
+# what comes after Dubbo's own words
+
+sub seen {
+    my ($brief, $text) = @_;
+    my ($words) = ($text || '') =~ /.*(?:Exception|cause): ([^=}]*)/;
+    return "$brief " . ($words || $text || '?');
+}
+
+
+# how many lines of the access log say so
+
+sub logged {
+    my ($line) = @_;
+    return scalar grep { $_ eq $line } split /\n/, $t->read_file('rpc.log');
+}
+
+
+sub failure {
+    my ($failure, $status, $code, $ref, $op, %arg) = @_;
+    my %cell;
+
+    for my $v (@VERSIONS) {
+        my $before = logged("$failure $status");
+        my $r = call($v, $ref, $op, %arg);
+
+        is(brief($r), "RpcException/$code",
+           "$RELEASE{$v}, nginx: $failure, $ref") or diag(explain($r));
+        cmp_ok($r->{ms}, '<', 1500, 'in time');
+
+        # so that it is nginx's own and not some other failure
+        ok((wait_for { logged("$failure $status") == $before + 1 } 2),
+           "\"$failure $status\" in the log");
+
+        $cell{$v} = seen(brief($r), $r->{text});
+        note("$RELEASE{$v} $failure: " . ($r->{text} || ''));
+    }
+
+    row("nginx: $failure", $status, %cell);
     return;
 }

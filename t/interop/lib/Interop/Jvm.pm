@@ -50,7 +50,8 @@ sub start {
     };
     chomp $cp;
 
-    my @define = map { "-D$_=$opt{define}{$_}" } sort keys %{ $opt{define} || {} };
+    my $define = $opt{define} || {};
+    my @define = map { "-D$_=$define->{$_}" } sort keys %$define;
 
     # close-on-exec is Perl's default: no peer holds another's pipe open
     pipe my $in, my $to or croak "pipe: $!";
@@ -63,8 +64,8 @@ sub start {
         open STDIN, '<&', $in or _exit(126);
         open STDOUT, '>&', $out or _exit(126);
         open STDERR, '>>', $opt{log} or _exit(126);
-        exec 'java', @flags, @define, '-cp', $cp, "mesh.kit.$main", @{ $opt{args} || [] }
-            or _exit(127);
+        exec 'java', @flags, @define, '-cp', $cp, "mesh.kit.$main",
+            @{ $opt{args} || [] } or _exit(127);
     }
 
     close $in;
@@ -140,7 +141,8 @@ sub tell {
     }
 
     local $SIG{PIPE} = 'IGNORE';
-    print { $self->{to} } "$line\n" or croak "$self->{name} is gone\n" . $self->errors;
+    print { $self->{to} } "$line\n"
+        or croak "$self->{name} is gone\n" . $self->errors;
     return;
 }
 
