@@ -34,6 +34,7 @@
 static void ngx_mesh_metrics_layout(ngx_mesh_metrics_region_t *region,
     size_t size);
 static void ngx_mesh_metrics_init_cells(ngx_mesh_metrics_region_t *region);
+static uint64_t ngx_mesh_metrics_mix(uint64_t x);
 static ngx_uint_t ngx_mesh_metrics_admit(ngx_mesh_metrics_region_t *region,
     ngx_mesh_metrics_key_t *key, ngx_uint_t level,
     ngx_mesh_metrics_key_t *account);
@@ -111,6 +112,8 @@ static void
 ngx_mesh_metrics_layout(ngx_mesh_metrics_region_t *region, size_t size)
 {
     size_t          slots;
+    uint64_t        seed;
+    ngx_uint_t      i;
     struct timeval  tv;
 
     ngx_memzero(region, sizeof(ngx_mesh_metrics_region_t));
@@ -124,8 +127,13 @@ ngx_mesh_metrics_layout(ngx_mesh_metrics_region_t *region, size_t size)
 
     ngx_gettimeofday(&tv);
 
-    region->seed[0] = ((uint64_t) tv.tv_usec << 32) ^ (uint64_t) tv.tv_sec;
-    region->seed[1] = ((uint64_t) ngx_pid << 40) ^ (uintptr_t) &slots;
+    seed = ((uint64_t) tv.tv_usec << 44) ^ ((uint64_t) ngx_pid << 32)
+           ^ (uint64_t) tv.tv_sec ^ (uintptr_t) &tv;
+
+    for (i = 0; i < NGX_MESH_METRICS_KEYS; i++) {
+        seed += 0x9e3779b97f4a7c15ULL;
+        region->keys[i] = ngx_mesh_metrics_mix(seed);
+    }
 
     region->gauges = ngx_align(sizeof(ngx_mesh_metrics_region_t),
                                NGX_MESH_METRICS_LINE);
@@ -188,34 +196,43 @@ ngx_mesh_metrics_init_cells(ngx_mesh_metrics_region_t *region)
 }
 
 
-/* SipHash with one round for a word and three at the end */
+/*
+ * NH, the sum of UMAC: a word of the key for each word of the data, by its
+ * place, so that names with equal sums cannot be found without the key.
+ */
 
-#define ngx_mesh_metrics_rotate(x, n)  ((x) << (n) | (x) >> (64 - (n)))
-
-
-static ngx_inline void
-ngx_mesh_metrics_round(uint64_t *v)
+static ngx_inline uint64_t
+ngx_mesh_metrics_nh(uint64_t word, uint64_t key)
 {
-    v[0] += v[1];
-    v[2] += v[3];
-    v[1] = ngx_mesh_metrics_rotate(v[1], 13) ^ v[0];
-    v[3] = ngx_mesh_metrics_rotate(v[3], 16) ^ v[2];
-    v[0] = ngx_mesh_metrics_rotate(v[0], 32);
-
-    v[2] += v[1];
-    v[0] += v[3];
-    v[1] = ngx_mesh_metrics_rotate(v[1], 17) ^ v[2];
-    v[3] = ngx_mesh_metrics_rotate(v[3], 21) ^ v[0];
-    v[2] = ngx_mesh_metrics_rotate(v[2], 32);
+    return (uint64_t) ((uint32_t) word + (uint32_t) key)
+           * (uint32_t) ((uint32_t) (word >> 32) + (uint32_t) (key >> 32));
 }
 
 
-static ngx_inline void
-ngx_mesh_metrics_word(uint64_t *v, uint64_t word)
+/* up to 8 bytes, without a loop: writing bytes to read a word is slow */
+
+static ngx_inline uint64_t
+ngx_mesh_metrics_word(u_char *p, size_t len)
 {
-    v[3] ^= word;
-    ngx_mesh_metrics_round(v);
-    v[0] ^= word;
+    uint32_t  low, high;
+    uint64_t  word;
+
+    if (len == 8) {
+        ngx_memcpy(&word, p, 8);
+        return word;
+    }
+
+    if (len >= 4) {
+        ngx_memcpy(&low, p, 4);
+        ngx_memcpy(&high, p + len - 4, 4);
+        return (uint64_t) high << 32 | low;
+    }
+
+    if (len) {
+        return p[0] | p[len / 2] << 8 | p[len - 1] << 16;
+    }
+
+    return 0;
 }
 
 
@@ -225,45 +242,44 @@ ngx_mesh_metrics_hash(ngx_mesh_metrics_region_t *region,
 {
     u_char      *p;
     size_t       len;
-    uint64_t     v[4], word;
+    uint64_t    *k, word, sum;
     ngx_uint_t   i;
 
-    v[0] = region->seed[0] ^ 0x736f6d6570736575ULL;
-    v[1] = region->seed[1] ^ 0x646f72616e646f6dULL;
-    v[2] = region->seed[0] ^ 0x6c7967656e657261ULL;
-    v[3] = region->seed[1] ^ 0x7465646279746573ULL;
+    k = region->keys;
 
-    ngx_mesh_metrics_word(v, (uint64_t) key->status << 16 | key->kind << 8
-                             | key->result);
+    word = (uint64_t) key->status << 16 | key->kind << 8 | key->result;
+    sum = ngx_mesh_metrics_nh(word, k[0]);
+
+    word = (uint64_t) key->label[0].len << 32 | key->label[1].len << 16
+           | key->label[2].len;
+    sum += ngx_mesh_metrics_nh(word, k[1]);
 
     for (i = 0; i < NGX_MESH_METRICS_LABELS; i++) {
         p = key->label[i].data;
+        k = &region->keys[2 + i * NGX_MESH_METRICS_LABEL_MAX / 8];
 
-        for (len = key->label[i].len; len >= 8; len -= 8) {
+        for (len = key->label[i].len; len > 8; len -= 8) {
             ngx_memcpy(&word, p, 8);
-            ngx_mesh_metrics_word(v, word);
+            sum += ngx_mesh_metrics_nh(word, *k++);
             p += 8;
         }
 
-        /* the length keeps "a" + "bc" from being "ab" + "c" */
-
-        word = 0;
-
-        if (len) {
-            ngx_memcpy(&word, p, len);
-        }
-
-        word ^= (uint64_t) key->label[i].len << 55;
-        ngx_mesh_metrics_word(v, word);
+        sum += ngx_mesh_metrics_nh(ngx_mesh_metrics_word(p, len), *k);
     }
 
-    v[2] ^= 0xff;
+    key->hash = ngx_mesh_metrics_mix(sum);
+}
 
-    ngx_mesh_metrics_round(v);
-    ngx_mesh_metrics_round(v);
-    ngx_mesh_metrics_round(v);
 
-    key->hash = (uint32_t) (v[0] ^ v[1] ^ v[2] ^ v[3]);
+/* every bit of the sum moves every bit of the hash, as indexes take the low */
+
+static uint64_t
+ngx_mesh_metrics_mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+
+    return x ^ (x >> 31);
 }
 
 
@@ -381,9 +397,9 @@ done:
 
 
 /*
- * A client that invents methods must not take the place of all services, so
- * that one gets an eighth of the arena, and a little more for what is left of
- * its names then.  The account is the key of the service's cell.
+ * A client that invents methods must not take the room of other services, so
+ * each gets an eighth of the arena, and a little more for what still has its
+ * name then.  The account is the key of the cell where that is counted.
  */
 
 static ngx_uint_t
@@ -398,11 +414,11 @@ ngx_mesh_metrics_admit(ngx_mesh_metrics_region_t *region,
 
     size = ngx_mesh_metrics_size(key);
 
-    if (key->kind == NGX_MESH_METRICS_CALLS
-        && level != NGX_MESH_METRICS_WIDE)
-    {
+    if (key->kind == NGX_MESH_METRICS_CALLS) {
         account->kind = NGX_MESH_METRICS_SERVICE;
         account->label[0] = key->label[0];
+        ngx_str_set(&account->label[1], "");
+        ngx_str_set(&account->label[2], "");
 
         ngx_mesh_metrics_hash(region, account);
 
@@ -411,7 +427,7 @@ ngx_mesh_metrics_admit(ngx_mesh_metrics_region_t *region,
         if (service) {
             share = region->arena_size / 8;
 
-            if (level == NGX_MESH_METRICS_NARROW) {
+            if (level != NGX_MESH_METRICS_EXACT) {
                 share += share / 8;
             }
 

@@ -29,6 +29,10 @@
 #define NGX_MESH_METRICS_LABELS     3
 #define NGX_MESH_METRICS_LABEL_MAX  256
 
+/* words of the hash's key: one for each of a key's numbers and labels */
+#define NGX_MESH_METRICS_KEYS                                                 \
+    (2 + NGX_MESH_METRICS_LABELS * NGX_MESH_METRICS_LABEL_MAX / 8)
+
 
 typedef enum {
     NGX_MESH_METRICS_CALLS = 0,
@@ -91,7 +95,7 @@ typedef struct {
     uint32_t           version;
     uint32_t           header;     /* sizeof() of the one who made it */
     size_t             size;
-    uint64_t           seed[2];
+    uint64_t           keys[NGX_MESH_METRICS_KEYS];
 
     size_t             gauges;     /* offsets from here */
     size_t             index;
