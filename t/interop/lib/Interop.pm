@@ -442,8 +442,8 @@ sub part_concurrent {
 }
 
 
-# A client that would open its connection anew when nothing came for three
-# seconds.  It has been idle since the first part.
+# A client that opens its connection anew when no heartbeat is answered for
+# three seconds.  It is idle from the first part on.
 
 sub beating {
     my ($self) = @_;
@@ -459,6 +459,9 @@ sub beating {
 
 sub part_heartbeat {
     my ($self) = @_;
+    if ($self->{consumer} == 33) {
+        plan skip_all => '3.3 looks only once a minute whether it was answered';
+    }
     my $idle = time - $self->{beating}{since};
     sleep 5 - $idle if $idle < 5;
 
