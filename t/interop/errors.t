@@ -29,10 +29,10 @@ my $dir = tempdir(CLEANUP => 1);
 my (%jvm, @table);
 
 prepare();
-alarm 150;
+alarm 150 if $DIRECT;
 
 my $t;
-$t = Mesh::Test->new if !$DIRECT;
+$t = Mesh::Test->new(timeout => 150) if !$DIRECT;
 
 # before the JVMs: it would hold their pipes open
 my $peer = Mesh::Peer->new(name => 'fake', handler => \&provider,

@@ -67,7 +67,7 @@ sub pairing {
     note("consumer $RELEASE{$consumer}, provider $RELEASE{$provider}");
     prepare();
 
-    alarm 200;
+    alarm 200 if $DIRECT;
 
     my $self = bless {
         consumer => $consumer, provider => $provider,
@@ -134,7 +134,7 @@ sub proxy {
         $services .= "    service $group$ECHO$version { $endpoints{$key} }\n";
     }
 
-    my $t = $self->{mesh} = Mesh::Test->new;
+    my $t = $self->{mesh} = Mesh::Test->new(timeout => 200);
     $t->write_conf(<<"CONF");
 mesh {
     zone mesh:16m;
@@ -172,6 +172,7 @@ sub address {
 
 sub client {
     my ($self, $name, %opt) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
     $opt{address} ||= $self->address('mesh', 'a');
     my $r = $self->{jvm}->ask('ref', name => $name, %opt);
     is($r->{answer}, 'ok', "client $name") or diag(explain($r));
@@ -189,6 +190,7 @@ sub call {
 
 sub answers {
     my ($self, $ref, $op, $arg, $expected, $what) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
     my $r = $self->call($ref, $op, %$arg);
     my $good = defined $expected
         ? is($r->{value}, $expected, $what)
