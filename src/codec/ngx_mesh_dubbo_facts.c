@@ -132,7 +132,7 @@ ngx_mesh_dubbo_facts_names(const ngx_mesh_serial_t *serial, ngx_mesh_body_t *r,
         }
 
         if (i == 2 && facts->version.len == 5
-            && ngx_strncmp(facts->version.data, "0.0.0", 5) == 0)
+            && ngx_memcmp(facts->version.data, "0.0.0", 5) == 0)
         {
             ngx_str_null(&facts->version);
         }
@@ -148,7 +148,7 @@ ngx_mesh_dubbo_facts_names(const ngx_mesh_serial_t *serial, ngx_mesh_body_t *r,
     facts->args = r->pos;
 
     if (facts->method.len >= 7
-        && ngx_strncmp(facts->method.data, "$invoke", 7) == 0)
+        && ngx_memcmp(facts->method.data, "$invoke", 7) == 0)
     {
         ngx_mesh_dubbo_facts_generic(serial, r, facts);
     }
@@ -169,7 +169,7 @@ ngx_mesh_dubbo_facts_generic(const ngx_mesh_serial_t *serial,
     if (facts->nargs == 0
         || (facts->method.len != 7
             && (facts->method.len != 12
-                || ngx_strncmp(facts->method.data + 7, "Async", 5) != 0)))
+                || ngx_memcmp(facts->method.data + 7, "Async", 5) != 0)))
     {
         return;
     }
@@ -192,6 +192,12 @@ ngx_mesh_dubbo_facts_nargs(ngx_str_t *descriptor, ngx_uint_t *nargs)
 {
     u_char      *p, *last;
     ngx_uint_t   n;
+
+    *nargs = 0;
+
+    if (descriptor->len == 0) {
+        return NGX_OK;
+    }
 
     p = descriptor->data;
     last = p + descriptor->len;
@@ -246,7 +252,7 @@ ngx_mesh_dubbo_facts_v202(ngx_str_t *version)
     ngx_int_t  n;
 
     if (version->len < 5 || version->len > 6
-        || ngx_strncmp(version->data, "2.0.", 4) != 0)
+        || ngx_memcmp(version->data, "2.0.", 4) != 0)
     {
         return 0;
     }

@@ -91,7 +91,7 @@ ngx_mesh_fastjson_string(ngx_mesh_body_t *r, ngx_str_t *s)
         return rc;
     }
 
-    if (ngx_mesh_serial_left(r) >= 4 && ngx_strncmp(r->pos, "null", 4) == 0) {
+    if (ngx_mesh_serial_left(r) >= 4 && ngx_memcmp(r->pos, "null", 4) == 0) {
         ngx_str_null(s);
         rc = NGX_OK;
 
@@ -284,7 +284,7 @@ ngx_mesh_fastjson_open(ngx_mesh_body_t *r)
         return rc;
     }
 
-    if (ngx_mesh_serial_left(r) >= 4 && ngx_strncmp(r->pos, "null", 4) == 0) {
+    if (ngx_mesh_serial_left(r) >= 4 && ngx_memcmp(r->pos, "null", 4) == 0) {
         r->pos = next;
         return NGX_DECLINED;
     }
@@ -372,7 +372,7 @@ ngx_mesh_fastjson_value(ngx_mesh_body_t *r, ngx_mesh_value_t *v)
     if (*p == '{' || *p == '[') {
         v->type = NGX_MESH_SERIAL_OTHER;
 
-    } else if (v->str.len == 4 && ngx_strncmp(p, "null", 4) == 0) {
+    } else if (v->str.len == 4 && ngx_memcmp(p, "null", 4) == 0) {
         v->type = NGX_MESH_SERIAL_NULL;
     }
 

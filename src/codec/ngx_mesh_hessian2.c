@@ -549,7 +549,7 @@ ngx_mesh_hessian2_define(ngx_mesh_body_t *r)
         }
     }
 
-    if (r->nclasses == 0) {
+    if (r->nclasses == 0 && r->scratch_end) {
         r->scratch_end -= (uintptr_t) r->scratch_end % sizeof(uint32_t);
         r->classes = (uint32_t *) r->scratch_end;
     }
