@@ -51,6 +51,46 @@
 #define ngx_mesh_fastjson2_is_string(c)  ((c) >= 0x49 && (c) <= 0x7e)
 
 
+/* what follows the tag of a value that is no container, in this order */
+#define NGX_MESH_FASTJSON2_TYPE    0x80
+#define NGX_MESH_FASTJSON2_BYTES   0x0f
+#define NGX_MESH_FASTJSON2_NUMBER  0x10
+#define NGX_MESH_FASTJSON2_JUMP    0x20       /* a length and bytes */
+#define NGX_MESH_FASTJSON2_MORE    0x40       /* another value */
+#define NGX_MESH_FASTJSON2_BAD     0xff
+
+#define T  NGX_MESH_FASTJSON2_TYPE
+#define N  NGX_MESH_FASTJSON2_NUMBER
+#define J  NGX_MESH_FASTJSON2_JUMP
+#define V  NGX_MESH_FASTJSON2_MORE
+#define X  NGX_MESH_FASTJSON2_BAD
+
+static const u_char  ngx_mesh_fastjson2_parts[256] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    2, 2, 2, 2, 2, 2, 2, 2, 4, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, J, J, J, J, J, J, T,
+    X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
+    V, J, T|V, V, X, X, X, X, X, X, X, X, X, X, X, X,
+    X, X, X, X, X, X, X, 3|V, 7|V, 4, 7|N|V, 8, 4, 4, N|V, 0,
+    0, 0, 0, 0, V, 8, V, 4, V, N|V, V, J, 2, 1, 8, 4,
+    2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+};
+
+#undef T
+#undef N
+#undef J
+#undef V
+#undef X
+
+
 static ngx_int_t ngx_mesh_fastjson2_document(ngx_mesh_body_t *r,
     u_char **last);
 static ngx_int_t ngx_mesh_fastjson2_string(ngx_mesh_body_t *r, ngx_str_t *s);
@@ -325,7 +365,7 @@ ngx_mesh_fastjson2_text(ngx_mesh_body_t *r, ngx_str_t *s, u_char tag)
 }
 
 
-/* an int or a long in any of the compact forms */
+/* an int or a long; in the compact forms the tag has its highest bits */
 
 static ngx_int_t
 ngx_mesh_fastjson2_number(ngx_mesh_body_t *r, int64_t *value)
@@ -341,44 +381,31 @@ ngx_mesh_fastjson2_number(ngx_mesh_body_t *r, int64_t *value)
 
     p = r->pos;
     tag = *p++;
-    high = 0;
+    n = ngx_mesh_fastjson2_parts[tag];
 
-    if (tag <= 0x2f) {
-        n = 0;
+    if (tag == 0x48 || (tag >= 0xbc && tag <= 0xbf)) {
+        high = (p < r->limit && p[0] >= 0x80) ? -1 : 0;
+
+    } else if (tag <= 0x2f) {
         high = tag;
 
-    } else if (tag >= 0xf0) {
-        n = 0;
-        high = tag - 0x100;
-
     } else if (tag <= 0x3f) {
-        n = 1;
         high = tag - 0x38;
 
     } else if (tag <= 0x47) {
-        n = 2;
         high = tag - 0x44;
 
+    } else if (tag >= 0xf0) {
+        high = tag - 0x100;
+
     } else if (tag >= 0xd8) {
-        n = 0;
         high = tag - 0xe0;
 
     } else if (tag >= 0xc8) {
-        n = 1;
         high = tag - 0xd0;
 
     } else if (tag >= 0xc0) {
-        n = 2;
         high = tag - 0xc4;
-
-    } else if (tag == 0x48 || tag == 0xbf) {
-        n = 4;
-
-    } else if (tag == 0xbe) {
-        n = 8;
-
-    } else if (tag == 0xbc || tag == 0xbd) {
-        n = tag == 0xbc ? 2 : 1;
 
     } else {
         return NGX_ERROR;
@@ -386,12 +413,6 @@ ngx_mesh_fastjson2_number(ngx_mesh_body_t *r, int64_t *value)
 
     if (n > (size_t) (r->limit - p)) {
         return NGX_AGAIN;
-    }
-
-    /* fixed widths are signed, in compact forms the tag has the sign */
-
-    if (tag == 0x48 || (tag >= 0xbc && tag <= 0xbf)) {
-        high = (p[0] >= 0x80) ? -1 : 0;
     }
 
     bits = (uint64_t) high;
@@ -483,115 +504,32 @@ ngx_mesh_fastjson2_type(ngx_mesh_body_t *r)
 
 
 /*
- * Skips the rest of a value that is no container, after its tag.  NGX_AGAIN
- * means here, too, that there is more to it than its document has bytes;
- * NGX_DECLINED that the value goes on with another one.
+ * Skips the rest of a value that is no container, after its tag; NGX_DECLINED
+ * says that it goes on with another value.
  */
 
 static ngx_int_t
 ngx_mesh_fastjson2_scalar(ngx_mesh_body_t *r, u_char tag)
 {
+    u_char     parts;
     size_t     n;
     int64_t    num;
     ngx_int_t  rc;
 
-    if (tag <= 0x2f || tag >= 0xd8) {
-        return NGX_OK;
+    parts = ngx_mesh_fastjson2_parts[tag];
+
+    if (parts == NGX_MESH_FASTJSON2_BAD) {
+        return NGX_ERROR;
     }
 
-    n = 0;
     rc = NGX_OK;
 
-    switch (tag) {
-
-    case 0xaf:
-    case 0xb0:
-    case 0xb1:
-    case 0xb2:
-    case 0xb3:
-        return NGX_OK;
-
-    case 0x79:
-    case 0x7a:
-    case 0x7b:
-    case 0x7c:
-    case 0x7d:
-    case 0x7e:
-    case 0x91:
-    case 0xbb:
-        return ngx_mesh_fastjson2_jump(r);
-
-    case 0x92:
+    if (parts & NGX_MESH_FASTJSON2_TYPE) {
         rc = ngx_mesh_fastjson2_type(r);
-        return rc == NGX_OK ? NGX_DECLINED : rc;
-
-    case 0x7f:
-        return ngx_mesh_fastjson2_type(r);
-
-    case 0x90:
-    case 0x93:
-    case 0xb4:
-    case 0xb6:
-    case 0xb8:
-    case 0xba:
-        return NGX_DECLINED;
-
-    case 0xae:
-    case 0xb9:
-        rc = ngx_mesh_fastjson2_number(r, &num);
-        return rc == NGX_OK ? NGX_DECLINED : rc;
-
-    case 0xa7:
-        n = 3;
-        rc = NGX_DECLINED;
-        break;
-
-    case 0xa8:
-    case 0xaa:
-        n = 7;
-        rc = NGX_DECLINED;
-        break;
-
-    case 0x48:
-    case 0xa9:
-    case 0xac:
-    case 0xad:
-    case 0xb7:
-    case 0xbf:
-        n = 4;
-        break;
-
-    case 0xab:
-    case 0xb5:
-    case 0xbe:
-        n = 8;
-        break;
-
-    case 0xbc:
-        n = 2;
-        break;
-
-    case 0xbd:
-        n = 1;
-        break;
-
-    default:
-
-        if (tag <= 0x3f || (tag >= 0xc8 && tag <= 0xd7)) {
-            n = 1;
-
-        } else if (tag <= 0x47 || (tag >= 0xc0 && tag <= 0xc7)) {
-            n = 2;
-
-        } else if (tag >= 0x49 && tag <= 0x78) {
-            n = tag - 0x49;
-
-        } else {
-            return NGX_ERROR;
-        }
-
-        break;
     }
+
+    n = (tag >= 0x49 && tag <= 0x78) ? (size_t) (tag - 0x49)
+                                     : parts & NGX_MESH_FASTJSON2_BYTES;
 
     if (n > ngx_mesh_serial_left(r)) {
         return NGX_AGAIN;
@@ -599,9 +537,16 @@ ngx_mesh_fastjson2_scalar(ngx_mesh_body_t *r, u_char tag)
 
     r->pos += n;
 
-    if (tag == 0xaa) {
+    if (parts & NGX_MESH_FASTJSON2_NUMBER) {
         rc = ngx_mesh_fastjson2_number(r, &num);
-        return rc == NGX_OK ? NGX_DECLINED : rc;
+    }
+
+    if (parts & NGX_MESH_FASTJSON2_JUMP) {
+        rc = ngx_mesh_fastjson2_jump(r);
+    }
+
+    if (rc == NGX_OK && (parts & NGX_MESH_FASTJSON2_MORE)) {
+        return NGX_DECLINED;
     }
 
     return rc;

@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_mesh_hessian.h"
 #include "ngx_mesh_serial.h"
 #include "ngx_mesh_utf8.h"
 
@@ -92,11 +93,13 @@ static const u_char  ngx_mesh_hessian2_kinds[256] = {
 typedef struct {
     u_char      *start;
     u_char      *last;
-    unsigned     more:1;
-    unsigned     surrogates:1;
+    ngx_uint_t   more;
+    ngx_uint_t   surrogates;
 } ngx_mesh_hessian2_piece_t;
 
 
+static ngx_int_t ngx_mesh_hessian2_piece(ngx_mesh_body_t *r,
+    ngx_mesh_hessian2_piece_t *piece);
 static ngx_int_t ngx_mesh_hessian2_string(ngx_mesh_body_t *r, ngx_str_t *s);
 static ngx_int_t ngx_mesh_hessian2_join(ngx_mesh_body_t *r, ngx_str_t *s);
 static ngx_int_t ngx_mesh_hessian2_skip_string(ngx_mesh_body_t *r);
@@ -133,99 +136,30 @@ const ngx_mesh_serial_t  ngx_mesh_hessian2 = {
 };
 
 
-/*
- * Passes n units.  A count of units says nothing about bytes, so all of them
- * have to be looked at, eight at a time as long as they are ASCII.
- */
+/* most strings are short and ASCII; NGX_DECLINED if this one is not */
 
 static ngx_inline ngx_int_t
-ngx_mesh_hessian2_units(ngx_mesh_body_t *r, size_t n,
-    ngx_mesh_hessian2_piece_t *piece)
+ngx_mesh_hessian2_short(ngx_mesh_body_t *r, ngx_str_t *s)
 {
-    u_char    *p;
-    size_t     left;
-    uint64_t   word, mask, words[4];
+    u_char  *p;
+    size_t   n;
 
     p = r->pos;
-    left = r->limit - p;
 
-    while (n >= 32 && left >= 32) {
-        ngx_memcpy(words, p, 32);
-
-        if ((words[0] | words[1] | words[2] | words[3]) & NGX_MESH_UTF8_HIGH) {
-            break;
-        }
-
-        p += 32;
-        left -= 32;
-        n -= 32;
+    if (p == r->limit || *p >= 0x20) {
+        return NGX_DECLINED;
     }
 
-    while (n) {
+    n = *p++;
 
-        if (n > left) {
-            return NGX_AGAIN;
-        }
-
-        if (left >= 8) {
-            ngx_memcpy(&word, p, 8);
-
-#if (NGX_HAVE_LITTLE_ENDIAN)
-            mask = n >= 8 ? NGX_MESH_UTF8_HIGH
-                          : NGX_MESH_UTF8_HIGH >> (64 - 8 * n);
-#else
-            mask = n >= 8 ? NGX_MESH_UTF8_HIGH
-                          : NGX_MESH_UTF8_HIGH << (64 - 8 * n);
-#endif
-
-            if ((word & mask) == 0) {
-                if (n <= 8) {
-                    p += n;
-                    break;
-                }
-
-                p += 8;
-                left -= 8;
-                n -= 8;
-                continue;
-            }
-        }
-
-        n--;
-
-        if (*p < 0x80) {
-            p++;
-            left--;
-            continue;
-        }
-
-        if ((*p & 0xe0) == 0xc0) {
-            if (left < 2) {
-                return NGX_AGAIN;
-            }
-
-            p += 2;
-            left -= 2;
-            continue;
-        }
-
-        if ((*p & 0xf0) != 0xe0) {
-            return NGX_ERROR;
-        }
-
-        if (left < 3) {
-            return NGX_AGAIN;
-        }
-
-        if (p[0] == 0xed && p[1] >= 0xa0) {
-            piece->surrogates = 1;
-        }
-
-        p += 3;
-        left -= 3;
+    if (n > (size_t) (r->limit - p) || ngx_mesh_hessian_ascii(p, n) != n) {
+        return NGX_DECLINED;
     }
 
-    r->pos = p;
+    s->data = p;
+    s->len = n;
+
+    r->pos = p + n;
 
     return NGX_OK;
 }
@@ -233,7 +167,7 @@ ngx_mesh_hessian2_units(ngx_mesh_body_t *r, size_t n,
 
 /* reads one piece; NGX_DECLINED if no string begins here */
 
-static ngx_inline ngx_int_t
+static ngx_int_t
 ngx_mesh_hessian2_piece(ngx_mesh_body_t *r, ngx_mesh_hessian2_piece_t *piece)
 {
     u_char     tag;
@@ -277,7 +211,7 @@ ngx_mesh_hessian2_piece(ngx_mesh_body_t *r, ngx_mesh_hessian2_piece_t *piece)
     r->pos += head;
     piece->start = r->pos;
 
-    rc = ngx_mesh_hessian2_units(r, n, piece);
+    rc = ngx_mesh_hessian_units(&r->pos, r->limit, n, &piece->surrogates);
 
     piece->last = r->pos;
 
@@ -291,6 +225,10 @@ ngx_mesh_hessian2_string(ngx_mesh_body_t *r, ngx_str_t *s)
     u_char                     *start;
     ngx_int_t                   rc;
     ngx_mesh_hessian2_piece_t   piece;
+
+    if (ngx_mesh_hessian2_short(r, s) == NGX_OK) {
+        return NGX_OK;
+    }
 
     start = r->pos;
 
@@ -826,6 +764,10 @@ ngx_mesh_hessian2_key(ngx_mesh_body_t *r, ngx_str_t *key)
     ngx_int_t                  rc;
     ngx_mesh_hessian2_piece_t  piece;
 
+    if (ngx_mesh_hessian2_short(r, key) == NGX_OK) {
+        return NGX_OK;
+    }
+
     rc = ngx_mesh_hessian2_piece(r, &piece);
 
     if (rc == NGX_OK && !piece.more) {
@@ -960,10 +902,10 @@ ngx_mesh_hessian2_number(u_char *p, ngx_mesh_value_t *v)
 static ngx_int_t
 ngx_mesh_hessian2_skip(ngx_mesh_body_t *r)
 {
-    ngx_mesh_hessian2_piece_t  piece;
+    ngx_str_t  s;
 
-    if (r->pos < r->limit && *r->pos < 0x20) {
-        return ngx_mesh_hessian2_piece(r, &piece);
+    if (ngx_mesh_hessian2_short(r, &s) == NGX_OK) {
+        return NGX_OK;
     }
 
     return ngx_mesh_hessian2_values(r, 1);

@@ -400,8 +400,8 @@ lines(void)
     test_hex(&b, "'\"2.0.2\"'0d0a '\"a.B\"'0d0a 'null'0d0a '\"$invoke\"'0d0a"
                  "'\"Ljava/lang/String;[Ljava/lang/String;"
                  "[Ljava/lang/Object;\"'0d0a '\"m\\u0041\"'0d0a '[]'0d0a"
-                 "'[1,2]'0d0a '{\"timeout\":\"300\",\"group\":\"g\",\"_TO\":70}'"
-                 "0d0a");
+                 "'[1,2]'0d0a"
+                 "'{\"timeout\":\"300\",\"group\":\"g\",\"_TO\":70}'0d0a");
     test_close(&b);
 
     test_decode(&call, &b, ALL, TEST_SCRATCH);
