@@ -284,6 +284,21 @@ frames(void)
     test_done(&call);
     test_free(&b);
 
+    /* keys are compared as they stand in the frame */
+
+    test_request(&b, 23, "");
+    document(&b, "a6 7c 02 6b00 4a'a' 7f 4b'kk' 01 4a'b' 7f 01 4a'c'"
+                 "79 02'nn' 4a'd' 01 4a'e' 94 4a'f' 4a'z' 4a'g' a5");
+    test_close(&b);
+
+    test_decode(&call, &b, ALL, TEST_SCRATCH);
+    ok(!call.facts.damaged && !test_attachment_is(&call, "k", "a")
+       && test_attachment_is(&call, "kk", "b")
+       && test_attachment_is(&call, "nn", "d")
+       && test_attachment_is(&call, "z", "g"), "JSONB: keys");
+    test_done(&call);
+    test_free(&b);
+
     /* documents carry lengths, so that long arguments cost nothing */
 
     test_request(&b, 23, "[B");
@@ -394,6 +409,15 @@ lines(void)
     json("", "{\"k\":\"v\\", 1, NULL, "an escape cut short");
     json("", "{k:1}\n", 1, NULL, "a key without quotation marks");
     json("", "{\"k\":}\n", 1, NULL, "no value");
+
+    test_request(&b, 6, "");
+    test_bytes(&b, "{\"k\":\"a\\nb\",\"z\":\"c\"}\n", 22);
+    test_close(&b);
+    test_decode(&call, &b, ALL, 3);
+    ok(test_attachment_is(&call, "k", "")
+       && test_attachment_is(&call, "z", "c"), "JSON: no room for escapes");
+    test_done(&call);
+    test_free(&b);
 
     memset(&b, 0, sizeof(test_buf_t));
     test_hex(&b, "dabbc600 0000000000000001 00000000");

@@ -118,6 +118,7 @@ strings(void)
     argument(SOUND, "520001'h' 3001'i'", "pieces, a middling one last");
     argument(SOUND, "520001'h' 530001'i'", "pieces, a long one last");
     argument(SOUND, "520000 520000 530000", "empty pieces");
+    argument(DAMAGED, "01 c3", "string that ends within a character");
     argument(DAMAGED, "520001'h' 4e", "pieces that end with null");
     argument(DAMAGED, "520001'h' 21'i'", "pieces that end with binary");
 
@@ -189,6 +190,8 @@ containers(void)
     argument(SOUND, "'U' 520001'[' 01'a' 'Z'", "type in pieces");
     argument(DAMAGED, "'V' 4e 90", "type: null");
     argument(DAMAGED, "'X' 4e", "count: null");
+    argument(SOUND, "'X' d40001 91", "count of three bytes");
+    argument(SOUND, "'X' c801 91", "count of two bytes");
 
     argument(DAMAGED, "'X' 49 7fffffff", "a huge count");
     argument(SOUND, "'X' 49 ffffffff", "a negative count is none");
@@ -633,6 +636,12 @@ bodies(void)
     body("05'2.0.2' 03'a.B' 00 07'$invoke' 01'I' 91 4e",
          1, 0, "a.B", "", "$invoke", 0, "$invoke of an int");
 
+    body("05'2.0.2' 520001'a' 4e 00 01'm' 00", 0, 1, "", "", "", 0,
+         "name in pieces without an end");
+    body("05'2.0.2' 03'a.B' 00 01'm' 00 'H' 01'a' 'I' 00", 1, 1, "a.B", "",
+         "m", 0, "ends within an int");
+    body("05'2.0.2' 03'a.B' 00 01'm' 00 'H' 05'group' 40", 1, 1, "a.B", "",
+         "m", 0, "a group that is nothing");
     body("05'2.0.2' 03'a.B' 00 01'm' 00 'H' 01'a'", 1, 1, "a.B", "", "m", 0,
          "ends within the attachments");
     body("05'2.0.2' 03'a.B' 00 01'm' 00 57 'Z'", 1, 1, "a.B", "", "m", 0,
@@ -668,6 +677,39 @@ bodies(void)
     test_decode(&call, &b, ALL, 0);
     ok(!call.facts.names && !call.facts.damaged && call.facts.tried
        && !call.facts.attachments && call.facts.timeout == -1, "kryo");
+    test_done(&call);
+    test_free(&b);
+}
+
+
+/* keys are compared as they stand in the frame, so not all can be found */
+
+static void
+keys(void)
+{
+    test_buf_t   b;
+    test_call_t  call;
+
+    test_request(&b, 2, "");
+    test_hex(&b, "'H' 3022'0123456789012345678901234567890123' 01'a'"
+                 "520001'k' 01'1' 01'b' 03 e4bda0 e5a5bd 'x' 01'c'"
+                 "01'm' 520003'val' 02'ue' 4e 01'd' 01'z' 01'e' 'Z'");
+    test_close(&b);
+
+    test_decode(&call, &b, ALL, TEST_SCRATCH);
+    ok(test_attachment_is(&call, "0123456789012345678901234567890123", "a"),
+       "a long key");
+    ok(!test_attachment_is(&call, "k1", "b"), "a key in pieces");
+    ok(test_attachment_is(&call, "\xe4\xbd\xa0\xe5\xa5\xbdx", "c"),
+       "a key that is not ASCII");
+    ok(test_attachment_is(&call, "m", "value")
+       && test_attachment_is(&call, "z", "e"), "a key after it");
+    test_done(&call);
+
+    /* a text in pieces is empty where there is no room to join them */
+
+    test_decode(&call, &b, ALL, 4);
+    ok(test_attachment_is(&call, "m", ""), "no room for pieces");
     test_done(&call);
     test_free(&b);
 }
@@ -730,6 +772,7 @@ main(int argc, char **argv)
     known();
     budget();
     bodies();
+    keys();
     later();
 
     return done();
