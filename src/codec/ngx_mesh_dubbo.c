@@ -85,9 +85,9 @@ const ngx_mesh_codec_t  ngx_mesh_dubbo_codec = {
 
 
 /*
- * DESIGN has no status for a provider's call on a shared link; 70 is what
- * Java answers when it has no service to call.  The client that went away
- * is not answered.
+ * A provider that calls back on a shared link gets 70, which is what Java
+ * answers when it has no service to call.  A client that went away is not
+ * answered at all.
  */
 
 static const u_char  ngx_mesh_dubbo_status[NGX_MESH_ERR_N] = {
@@ -133,8 +133,8 @@ static ngx_int_t
 ngx_mesh_dubbo_head(const ngx_mesh_codec_t *codec, u_char *p, size_t n,
     ngx_mesh_frame_t *f)
 {
-    u_char      flags;
-    uint32_t    len;
+    u_char    flags;
+    uint32_t  len;
 
     if ((n > 0 && p[0] != 0xda) || (n > 1 && p[1] != 0xbb)) {
         return NGX_ERROR;

@@ -354,8 +354,8 @@ static ngx_int_t
 ngx_mesh_dubbo_facts_fact(const ngx_mesh_serial_t *serial, ngx_mesh_body_t *r,
     ngx_str_t *key, ngx_mesh_facts_t *facts)
 {
-    ngx_int_t          rc, timeout;
-    ngx_mesh_value_t   v;
+    ngx_int_t         rc, timeout;
+    ngx_mesh_value_t  v;
 
     if (ngx_mesh_dubbo_facts_is(key, "group")
         || ngx_mesh_dubbo_facts_is(key, "remote.application")

@@ -609,8 +609,8 @@ ngx_mesh_hessian2_fields(ngx_mesh_body_t *r, u_char tag, uint32_t *left)
 static ngx_inline ngx_int_t
 ngx_mesh_hessian2_leaf(ngx_mesh_body_t *r, u_char tag)
 {
-    u_char    kind;
-    int32_t   ref;
+    u_char   kind;
+    int32_t  ref;
 
     kind = ngx_mesh_hessian2_kinds[tag];
 
@@ -828,10 +828,10 @@ ngx_mesh_hessian2_value(ngx_mesh_body_t *r, ngx_mesh_value_t *v)
 static ngx_int_t
 ngx_mesh_hessian2_number(u_char *p, ngx_mesh_value_t *v)
 {
-    u_char     tag;
-    size_t     i, n;
-    int64_t    num;
-    uint64_t   bits;
+    u_char    tag;
+    size_t    i, n;
+    int64_t   num;
+    uint64_t  bits;
 
     tag = *p++;
     n = ngx_mesh_hessian2_kinds[tag];

@@ -130,9 +130,9 @@ ngx_mesh_serial_write_hessian2(u_char *dst, u_char *end, ngx_str_t *text)
 static size_t
 ngx_mesh_serial_write_fastjson(u_char *dst, u_char *end, ngx_str_t *text)
 {
-    size_t      n;
-    u_char     *p, *src, *last;
-    uint32_t    ch;
+    size_t     n;
+    u_char    *p, *src, *last;
+    uint32_t   ch;
 
     static u_char  hex[] = "0123456789abcdef";
 

@@ -214,10 +214,10 @@ error(ngx_uint_t serial, ngx_uint_t err, const char *text, const char *hex)
 static void
 errors(void)
 {
-    u_char             p[64];
-    size_t             i;
-    ngx_str_t          s;
-    ngx_mesh_frame_t   f;
+    u_char            p[64];
+    size_t            i;
+    ngx_str_t         s;
+    ngx_mesh_frame_t  f;
 
     static struct {
         ngx_uint_t     err;

@@ -105,9 +105,9 @@ plain(void)
 static void
 strings(void)
 {
-    char         what[64];
-    size_t       n;
-    test_buf_t   b;
+    char        what[64];
+    size_t      n;
+    test_buf_t  b;
 
     argument(SOUND, "00", "empty string");
     argument(SOUND, "02'hi'", "short string");
@@ -234,8 +234,8 @@ containers(void)
 static void
 depth(void)
 {
-    size_t       n;
-    test_buf_t   b;
+    size_t      n;
+    test_buf_t  b;
 
     for (n = 511; n < 515; n++) {
         memset(&b, 0, sizeof(test_buf_t));
@@ -290,8 +290,8 @@ depth(void)
 static void
 classes(void)
 {
-    size_t       n;
-    test_buf_t   b;
+    size_t      n;
+    test_buf_t  b;
 
     memset(&b, 0, sizeof(test_buf_t));
 
