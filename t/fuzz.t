@@ -3,7 +3,8 @@
 # Replays the corpora of the fuzz targets, t/fuzz/corpus/TARGET/*, under the
 # address and undefined behaviour sanitizers.
 #
-# MESH_FUZZ=SECONDS fuzzes each target that long as well; this needs clang.
+# MESH_FUZZ=SECONDS fuzzes each target that long as well; this needs clang.  The
+# long suite does it for ten minutes.
 # What libFuzzer finds interesting is left in build/t/corpus-TARGET, what it
 # finds wrong beside it as crash-*, to be added to the corpus.
 
@@ -17,6 +18,7 @@ use Test::More;
 use lib "$FindBin::Bin/codec";
 use Build;
 
+my $seconds = $ENV{MESH_FUZZ} || ($ENV{TEST_MESH_LONG} ? 600 : 0);
 my %stubs = (dubbo => ['t/codec/stub.c']);
 
 for my $target (sort keys %stubs) {
@@ -39,7 +41,7 @@ for my $target (sort keys %stubs) {
         or diag("stopped at $lines[-1]");
     is(scalar @lines, scalar @files, "$target: every file of it");
 
-    next unless $ENV{MESH_FUZZ};
+    next unless $seconds;
 
     $program = Build::program("fuzz-$target", 'clang',
                               [@Build::sanitize, '-fsanitize=fuzzer'],
@@ -50,11 +52,11 @@ for my $target (sort keys %stubs) {
     my $found = "$Build::out/corpus-$target";
     make_path($found);
 
-    is(system($program, "-max_total_time=$ENV{MESH_FUZZ}", '-max_len=4096',
+    is(system($program, "-max_total_time=$seconds", '-max_len=4096',
               '-print_final_stats=1', '-verbosity=0',
               "-dict=$FindBin::Bin/fuzz/$target.dict",
               "-artifact_prefix=$Build::out/", $found, $corpus),
-       0, "$target: fuzzed for $ENV{MESH_FUZZ} s");
+       0, "$target: fuzzed for $seconds s");
 }
 
 done_testing();

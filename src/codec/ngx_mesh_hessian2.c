@@ -116,7 +116,7 @@ static ngx_int_t ngx_mesh_hessian2_open(ngx_mesh_body_t *r);
 static ngx_int_t ngx_mesh_hessian2_key(ngx_mesh_body_t *r, ngx_str_t *key);
 static ngx_int_t ngx_mesh_hessian2_value(ngx_mesh_body_t *r,
     ngx_mesh_value_t *v);
-static ngx_int_t ngx_mesh_hessian2_number(u_char *p, ngx_mesh_value_t *v);
+static void ngx_mesh_hessian2_number(u_char *p, ngx_mesh_value_t *v);
 static ngx_int_t ngx_mesh_hessian2_skip(ngx_mesh_body_t *r);
 static ngx_int_t ngx_mesh_hessian2_flag(ngx_mesh_body_t *r,
     ngx_uint_t *flag);
@@ -165,13 +165,37 @@ ngx_mesh_hessian2_short(ngx_mesh_body_t *r, ngx_str_t *s)
 }
 
 
+/* the length of a string or binary; both have it in the same three forms */
+
+static ngx_inline ngx_int_t
+ngx_mesh_hessian2_length(ngx_mesh_body_t *r, size_t *n)
+{
+    u_char  *p;
+    size_t   head;
+
+    p = r->pos;
+    head = *p < 0x30 ? 1 : *p < 0x38 ? 2 : 3;
+
+    if (ngx_mesh_serial_left(r) < head) {
+        return NGX_AGAIN;
+    }
+
+    r->pos += head;
+
+    *n = head == 1 ? p[0] & 0x1f
+         : (size_t) (head == 2 ? (p[0] & 0x03) << 8 | p[1] : p[1] << 8 | p[2]);
+
+    return NGX_OK;
+}
+
+
 /* reads one piece; NGX_DECLINED if no string begins here */
 
 static ngx_int_t
 ngx_mesh_hessian2_piece(ngx_mesh_body_t *r, ngx_mesh_hessian2_piece_t *piece)
 {
     u_char     tag;
-    size_t     n, head;
+    size_t     n;
     ngx_int_t  rc;
 
     if (r->pos == r->limit) {
@@ -180,35 +204,17 @@ ngx_mesh_hessian2_piece(ngx_mesh_body_t *r, ngx_mesh_hessian2_piece_t *piece)
 
     tag = *r->pos;
 
-    piece->more = 0;
-    piece->surrogates = 0;
-
-    if (tag < 0x20) {
-        head = 1;
-        n = tag;
-
-    } else if (tag >= 0x30 && tag <= 0x33) {
-        if (ngx_mesh_serial_left(r) < 2) {
-            return NGX_AGAIN;
-        }
-
-        head = 2;
-        n = (size_t) (tag - 0x30) << 8 | r->pos[1];
-
-    } else if (tag == 'S' || tag == 'R') {
-        if (ngx_mesh_serial_left(r) < 3) {
-            return NGX_AGAIN;
-        }
-
-        head = 3;
-        n = (size_t) r->pos[1] << 8 | r->pos[2];
-        piece->more = (tag == 'R');
-
-    } else {
+    if (ngx_mesh_hessian2_kinds[tag] != NGX_MESH_HESSIAN2_STR) {
         return NGX_DECLINED;
     }
 
-    r->pos += head;
+    rc = ngx_mesh_hessian2_length(r, &n);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    piece->more = (tag == 'R');
+    piece->surrogates = 0;
     piece->start = r->pos;
 
     rc = ngx_mesh_hessian_units(&r->pos, r->limit, n, &piece->surrogates);
@@ -332,44 +338,25 @@ ngx_mesh_hessian2_skip_string(ngx_mesh_body_t *r)
 static ngx_int_t
 ngx_mesh_hessian2_skip_binary(ngx_mesh_body_t *r)
 {
-    u_char  tag;
-    size_t  n, head, left;
+    u_char     tag;
+    size_t     n;
+    ngx_int_t  rc;
 
     do {
-        left = ngx_mesh_serial_left(r);
-
-        if (left == 0) {
+        if (r->pos == r->limit) {
             return NGX_AGAIN;
         }
 
         tag = *r->pos;
 
-        if (tag >= 0x20 && tag <= 0x2f) {
-            head = 1;
-            n = tag - 0x20;
-
-        } else if (tag >= 0x34 && tag <= 0x37) {
-            head = 2;
-
-        } else if (tag == 'A' || tag == 'B') {
-            head = 3;
-
-        } else {
+        if (ngx_mesh_hessian2_kinds[tag] != NGX_MESH_HESSIAN2_BIN) {
             return NGX_ERROR;
         }
 
-        if (left < head) {
-            return NGX_AGAIN;
+        rc = ngx_mesh_hessian2_length(r, &n);
+        if (rc != NGX_OK) {
+            return rc;
         }
-
-        if (head == 2) {
-            n = (size_t) (tag - 0x34) << 8 | r->pos[1];
-
-        } else if (head == 3) {
-            n = (size_t) r->pos[1] << 8 | r->pos[2];
-        }
-
-        r->pos += head;
 
         if (n > (size_t) (r->end - r->pos)) {
             return NGX_AGAIN;
@@ -387,53 +374,30 @@ ngx_mesh_hessian2_skip_binary(ngx_mesh_body_t *r)
 static ngx_int_t
 ngx_mesh_hessian2_int(ngx_mesh_body_t *r, int32_t *value)
 {
-    u_char  *p, tag;
-    size_t   n;
+    u_char            tag;
+    size_t            n;
+    ngx_mesh_value_t  v;
 
     if (r->pos == r->limit) {
         return NGX_AGAIN;
     }
 
-    p = r->pos;
-    tag = *p++;
+    tag = *r->pos;
 
-    if (tag >= 0x80 && tag <= 0xbf) {
-        r->pos = p;
-        *value = tag - 0x90;
-        return NGX_OK;
-    }
-
-    if (tag >= 0xc0 && tag <= 0xd7) {
-        n = ngx_mesh_hessian2_kinds[tag];
-
-    } else if (tag == 'I') {
-        n = 4;
-
-    } else {
+    if (tag != 'I' && (tag < 0x80 || tag > 0xd7)) {
         return NGX_ERROR;
     }
 
-    if ((size_t) (r->limit - p) < n) {
+    n = ngx_mesh_hessian2_kinds[tag];
+
+    if (ngx_mesh_serial_left(r) <= n) {
         return NGX_AGAIN;
     }
 
-    switch (n) {
+    ngx_mesh_hessian2_number(r->pos, &v);
 
-    case 1:
-        *value = (tag - 0xc8) * 256 + p[0];
-        break;
-
-    case 2:
-        *value = (tag - 0xd4) * 65536 + (p[0] << 8 | p[1]);
-        break;
-
-    default:
-        *value = (int32_t) ((uint32_t) p[0] << 24 | (uint32_t) p[1] << 16
-                            | (uint32_t) p[2] << 8 | p[3]);
-        break;
-    }
-
-    r->pos = p + n;
+    *value = (int32_t) v.num;
+    r->pos += 1 + n;
 
     return NGX_OK;
 }
@@ -819,13 +783,15 @@ ngx_mesh_hessian2_value(ngx_mesh_body_t *r, ngx_mesh_value_t *v)
         return rc;
     }
 
-    return ngx_mesh_hessian2_number(p, v);
+    ngx_mesh_hessian2_number(p, v);
+
+    return NGX_OK;
 }
 
 
 /* the value of a tag that stands for a plain value known to be complete */
 
-static ngx_int_t
+static void
 ngx_mesh_hessian2_number(u_char *p, ngx_mesh_value_t *v)
 {
     u_char    tag;
@@ -837,7 +803,7 @@ ngx_mesh_hessian2_number(u_char *p, ngx_mesh_value_t *v)
     n = ngx_mesh_hessian2_kinds[tag];
 
     if (n >= NGX_MESH_HESSIAN2_STR || tag == 0x4a || tag == 0x4b) {
-        return NGX_OK;
+        return;
     }
 
     /* sign-extended, but for the compact forms whose tag holds high bits */
@@ -894,8 +860,6 @@ ngx_mesh_hessian2_number(u_char *p, ngx_mesh_value_t *v)
         v->type = NGX_MESH_SERIAL_DOUBLE;
         v->dbl = (double) num / 1000;
     }
-
-    return NGX_OK;
 }
 
 
