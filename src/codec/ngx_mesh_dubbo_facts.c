@@ -354,7 +354,8 @@ static ngx_int_t
 ngx_mesh_dubbo_facts_fact(const ngx_mesh_serial_t *serial, ngx_mesh_body_t *r,
     ngx_str_t *key, ngx_mesh_facts_t *facts)
 {
-    ngx_int_t         rc, timeout;
+    int64_t           timeout;
+    ngx_int_t         rc;
     ngx_mesh_value_t  v;
 
     if (ngx_mesh_dubbo_facts_is(key, "group")
@@ -396,7 +397,7 @@ ngx_mesh_dubbo_facts_fact(const ngx_mesh_serial_t *serial, ngx_mesh_body_t *r,
         break;
 
     case NGX_MESH_SERIAL_INT:
-        timeout = (ngx_int_t) v.num;
+        timeout = v.num;
         break;
 
     default:
@@ -407,7 +408,7 @@ ngx_mesh_dubbo_facts_fact(const ngx_mesh_serial_t *serial, ngx_mesh_body_t *r,
        the method is allowed to take */
 
     if (timeout > 0 && (facts->timeout == -1 || timeout < facts->timeout)) {
-        facts->timeout = ngx_min(timeout, NGX_MAX_INT32_VALUE);
+        facts->timeout = (ngx_int_t) ngx_min(timeout, NGX_MAX_INT32_VALUE);
     }
 
     return NGX_OK;
