@@ -9,6 +9,8 @@
 
 static char *ngx_mesh_stream_slot_result(ngx_conf_t *cf, ngx_command_t *cmd,
     char *rc);
+static char *ngx_mesh_stream_next_param(ngx_conf_t *cf,
+    ngx_mesh_proxy_conf_t *pc, ngx_str_t *value);
 static ngx_int_t ngx_mesh_stream_pattern(ngx_str_t *pattern);
 static ngx_int_t ngx_mesh_stream_check_srv_conf(ngx_conf_t *cf,
     ngx_mesh_stream_srv_conf_t *conf, ngx_uint_t buffer_size_set);
@@ -205,79 +207,87 @@ ngx_mesh_stream_next_upstream(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_mesh_stream_srv_conf_t *mscf = conf;
 
-    ngx_int_t   n;
-    ngx_str_t  *value;
-    ngx_uint_t  i, next;
+    char                   *rv;
+    ngx_str_t              *value;
+    ngx_uint_t              i;
+    ngx_mesh_proxy_conf_t  *pc;
 
-    if (mscf->proxy.next_upstream != NGX_CONF_UNSET_UINT) {
+    pc = &mscf->proxy;
+
+    if (pc->next_upstream != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
-    value = cf->args->elts;
-    next = 0;
+    pc->next_upstream = 0;
+    pc->tries = 2;
+    pc->budget = 20;
 
-    mscf->proxy.tries = 2;
-    mscf->proxy.budget = 20;
+    value = cf->args->elts;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strcmp(value[i].data, "error") == 0) {
-            next |= NGX_MESH_NEXT_ERROR;
-            continue;
+        if (ngx_strcmp(value[i].data, "off") == 0 && cf->args->nelts != 2) {
+            return ngx_mesh_stream_invalid(cf, &value[i],
+                                           "the only parameter");
         }
 
-        if (ngx_strcmp(value[i].data, "timeout") == 0) {
-            next |= NGX_MESH_NEXT_TIMEOUT;
-            continue;
+        rv = ngx_mesh_stream_next_param(cf, pc, &value[i]);
+        if (rv != NGX_CONF_OK) {
+            return rv;
         }
-
-        if (ngx_strcmp(value[i].data, "off") == 0) {
-            if (cf->args->nelts != 2) {
-                return ngx_mesh_stream_invalid(cf, &value[i],
-                                               "the only parameter");
-            }
-
-            next = NGX_MESH_NEXT_OFF;
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "tries=", 6) == 0) {
-            n = ngx_atoi(value[i].data + 6, value[i].len - 6);
-
-            if (n < 1 || n > 16) {
-                return ngx_mesh_stream_invalid(cf, &value[i],
-                                               "tries=N with N from 1 to 16");
-            }
-
-            mscf->proxy.tries = n;
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "budget=", 7) == 0) {
-            n = NGX_ERROR;
-
-            if (value[i].data[value[i].len - 1] == '%') {
-                n = ngx_atoi(value[i].data + 7, value[i].len - 8);
-            }
-
-            if (n < 0 || n > 100) {
-                return ngx_mesh_stream_invalid(cf, &value[i],
-                                           "budget=N% with N from 0 to 100");
-            }
-
-            mscf->proxy.budget = n;
-            continue;
-        }
-
-        return ngx_mesh_stream_invalid(cf, &value[i],
-                   "one of error, timeout, off, tries=N and budget=N%");
     }
 
-    if (next == 0) {
+    if (pc->next_upstream == 0) {
         return "needs at least one of \"error\", \"timeout\" and \"off\"";
     }
 
-    mscf->proxy.next_upstream = next;
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_mesh_stream_next_param(ngx_conf_t *cf, ngx_mesh_proxy_conf_t *pc,
+    ngx_str_t *value)
+{
+    ngx_int_t  n;
+
+    if (ngx_strcmp(value->data, "error") == 0) {
+        pc->next_upstream |= NGX_MESH_NEXT_ERROR;
+
+    } else if (ngx_strcmp(value->data, "timeout") == 0) {
+        pc->next_upstream |= NGX_MESH_NEXT_TIMEOUT;
+
+    } else if (ngx_strcmp(value->data, "off") == 0) {
+        pc->next_upstream = NGX_MESH_NEXT_OFF;
+
+    } else if (ngx_strncmp(value->data, "tries=", 6) == 0) {
+        n = ngx_atoi(value->data + 6, value->len - 6);
+
+        if (n < 1 || n > 16) {
+            return ngx_mesh_stream_invalid(cf, value,
+                                           "tries=N with N from 1 to 16");
+        }
+
+        pc->tries = n;
+
+    } else if (ngx_strncmp(value->data, "budget=", 7) == 0) {
+        n = NGX_ERROR;
+
+        if (value->data[value->len - 1] == '%') {
+            n = ngx_atoi(value->data + 7, value->len - 8);
+        }
+
+        if (n < 0 || n > 100) {
+            return ngx_mesh_stream_invalid(cf, value,
+                                           "budget=N% with N from 0 to 100");
+        }
+
+        pc->budget = n;
+
+    } else {
+        return ngx_mesh_stream_invalid(cf, value,
+                   "one of error, timeout, off, tries=N and budget=N%");
+    }
 
     return NGX_CONF_OK;
 }

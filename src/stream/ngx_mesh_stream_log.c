@@ -33,6 +33,8 @@ static u_char *ngx_mesh_stream_log_render(ngx_mesh_stream_log_ctx_t *ctx,
 static u_char *ngx_mesh_stream_log_escape(u_char *dst, ngx_str_t *value);
 static ngx_uint_t ngx_mesh_stream_log_plain(u_char *p);
 static ngx_int_t ngx_mesh_stream_log_shadow(ngx_mesh_stream_log_ctx_t *ctx);
+static ngx_stream_session_t *ngx_mesh_stream_log_copy_session(
+    ngx_stream_session_t *session, ngx_pool_t *pool);
 static ngx_uint_t ngx_mesh_stream_log_buffered(ngx_mesh_stream_log_ctx_t *ctx,
     ngx_mesh_stream_log_t *log, size_t size);
 static void ngx_mesh_stream_log_syslog(ngx_mesh_stream_log_t *log,
@@ -334,15 +336,10 @@ ngx_mesh_stream_log_plain(u_char *p)
 static ngx_int_t
 ngx_mesh_stream_log_shadow(ngx_mesh_stream_log_ctx_t *ctx)
 {
-    ngx_uint_t                    i;
-    ngx_pool_t                   *pool;
-    ngx_connection_t             *c;
-    ngx_stream_session_t         *s;
-    ngx_stream_variable_t        *v;
-    ngx_stream_core_main_conf_t  *cmcf;
+    ngx_pool_t        *pool;
+    ngx_connection_t  *c;
 
-    s = ctx->session;
-    c = s->connection;
+    c = ctx->session->connection;
 
     /* else $server_addr would ask the kernel once per call */
 
@@ -353,21 +350,43 @@ ngx_mesh_stream_log_shadow(ngx_mesh_stream_log_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    cmcf = ngx_stream_get_module_main_conf(s, ngx_stream_core_module);
+    ctx->shadow = ngx_mesh_stream_log_copy_session(ctx->session, pool);
+
+    if (ctx->shadow == NULL) {
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    ngx_stream_set_ctx(ctx->shadow, ctx->call, ngx_mesh_stream_module);
+
+    return NGX_OK;
+}
+
+
+static ngx_stream_session_t *
+ngx_mesh_stream_log_copy_session(ngx_stream_session_t *session,
+    ngx_pool_t *pool)
+{
+    ngx_uint_t                    i;
+    ngx_connection_t             *c;
+    ngx_stream_session_t         *s;
+    ngx_stream_variable_t        *v;
+    ngx_stream_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_stream_get_module_main_conf(session, ngx_stream_core_module);
 
     s = ngx_palloc(pool, sizeof(ngx_stream_session_t));
     c = ngx_palloc(pool, sizeof(ngx_connection_t));
 
     if (s == NULL || c == NULL) {
-        goto failed;
+        return NULL;
     }
 
-    *s = *ctx->session;
-    *c = *s->connection;
-
+    *c = *session->connection;
     c->pool = pool;
     c->data = s;
 
+    *s = *session;
     s->connection = c;
 #if (NGX_PCRE)
     s->ncaptures = 0;
@@ -380,13 +399,10 @@ ngx_mesh_stream_log_shadow(ngx_mesh_stream_log_ctx_t *ctx)
                                      * sizeof(ngx_stream_variable_value_t));
 
     if (s->ctx == NULL || s->variables == NULL) {
-        goto failed;
+        return NULL;
     }
 
-    ngx_memcpy(s->ctx, ctx->session->ctx,
-               sizeof(void *) * ngx_stream_max_module);
-
-    ngx_stream_set_ctx(s, ctx->call, ngx_mesh_stream_module);
+    ngx_memcpy(s->ctx, session->ctx, sizeof(void *) * ngx_stream_max_module);
 
     /* what "set" has stored cannot be evaluated again */
 
@@ -394,19 +410,11 @@ ngx_mesh_stream_log_shadow(ngx_mesh_stream_log_ctx_t *ctx)
 
     for (i = 0; i < cmcf->variables.nelts; i++) {
         if (v[i].flags & NGX_STREAM_VAR_WEAK) {
-            s->variables[i] = ctx->session->variables[i];
+            s->variables[i] = session->variables[i];
         }
     }
 
-    ctx->shadow = s;
-
-    return NGX_OK;
-
-failed:
-
-    ngx_destroy_pool(pool);
-
-    return NGX_ERROR;
+    return s;
 }
 
 

@@ -28,6 +28,8 @@ static char *ngx_mesh_stream_log_condition(ngx_conf_t *cf,
     ngx_mesh_stream_log_t *log, ngx_str_t *text);
 static char *ngx_mesh_stream_log_set_buffer(ngx_conf_t *cf,
     ngx_mesh_stream_log_t *log, size_t size, ngx_msec_t flush);
+static char *ngx_mesh_stream_log_new_buffer(ngx_conf_t *cf,
+    ngx_mesh_stream_log_t *log, size_t size, ngx_msec_t flush);
 
 
 ngx_int_t
@@ -159,6 +161,8 @@ ngx_mesh_stream_log_format(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         n = 3;
     }
+
+    /* the strings are one text, nothing comes between them */
 
     text.len = 0;
 
@@ -601,7 +605,6 @@ ngx_mesh_stream_log_set_buffer(ngx_conf_t *cf, ngx_mesh_stream_log_t *log,
     size_t size, ngx_msec_t flush)
 {
     ngx_str_t                  *value;
-    ngx_event_t                *ev;
     ngx_mesh_stream_log_buf_t  *buffer;
 
     value = cf->args->elts;
@@ -629,6 +632,8 @@ ngx_mesh_stream_log_set_buffer(ngx_conf_t *cf, ngx_mesh_stream_log_t *log,
 
     if (buffer) {
 
+        /* a file has one buffer, whoever writes to it */
+
         if (log->file->flush != ngx_mesh_stream_log_flush
             || (size_t) (buffer->last - buffer->start) != size
             || buffer->flush != flush)
@@ -642,6 +647,17 @@ ngx_mesh_stream_log_set_buffer(ngx_conf_t *cf, ngx_mesh_stream_log_t *log,
 
         return NGX_CONF_OK;
     }
+
+    return ngx_mesh_stream_log_new_buffer(cf, log, size, flush);
+}
+
+
+static char *
+ngx_mesh_stream_log_new_buffer(ngx_conf_t *cf, ngx_mesh_stream_log_t *log,
+    size_t size, ngx_msec_t flush)
+{
+    ngx_event_t                *ev;
+    ngx_mesh_stream_log_buf_t  *buffer;
 
     buffer = ngx_pcalloc(cf->pool, sizeof(ngx_mesh_stream_log_buf_t));
     if (buffer == NULL) {

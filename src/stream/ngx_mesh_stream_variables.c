@@ -461,6 +461,8 @@ ngx_mesh_stream_get_id(ngx_stream_session_t *s, ngx_mesh_call_t *call,
 }
 
 
+/* a one-way call has none */
+
 static ngx_int_t
 ngx_mesh_stream_get_status(ngx_stream_session_t *s, ngx_mesh_call_t *call,
     uintptr_t data, ngx_str_t *value)
