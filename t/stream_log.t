@@ -236,9 +236,9 @@ like(line('ends.log', 5), qr/^11 60 error no_endpoint - 0 $time \d+ \d+$/,
      'no endpoint');
 
 $client->call(service => 'com.example.Dead', id => 12);
-like(line('ends.log', 6), qr/^12 70 error upstream_closed
-                             \ 127\.0\.0\.1:$vars{dead}\ [12]\ $time
-                             \ \d+\ \d+$/x, 'a dead endpoint');
+like(line('ends.log', 6),
+     qr/^12 70 error upstream_closed 127\.0\.0\.1:$vars{dead} /,
+     'a dead endpoint');
 
 $client->send(Mesh::Dubbo::request(%greeter, id => 13, oneway => 1));
 like(line('ends.log', 7), qr/^13 - ok - $upstream 1 $time $sent 0$/,
@@ -260,7 +260,7 @@ is(line('who.log', 8), '127.0.0.1 shop gray-', 'application and attachment');
 is(line('names.log', 8), 'dubbo red/com.example.Greeter:1.0.0 '
                          . 'com.example.Greeter getUser 1.0.0 red',
    'a group');
-like(line('maps.log', 1), qr/^sayHello hello none - stored $port /,
+like(line('maps.log', 1), qr/^sayHello hello none  stored $port /,
      'maps of the first call');
 like(line('maps.log', 8), qr{^getUser\ read\ 14\ tag=x\ shop\ stored\ $port
      \ 127\.0\.0\.1:@{[ $t->port('rpc') ]}\ $port\ \d+\ -$}x,
@@ -305,8 +305,8 @@ sub datagram {
     return $message;
 }
 
-like(datagram(), qr/^<190>\w{3} [ \d]\d \d\d:\d\d:\d\d \S+ rpc: 7 sayHello hello$/,
-     'syslog');
+like(datagram(), qr{^<190>\w{3}\ [\ \d]\d\ \d\d:\d\d:\d\d\ \S+
+                    \ rpc:\ 7\ sayHello\ hello$}x, 'syslog');
 
 $client->close;
 is(line('session.log', 1), '200 - other -',
@@ -332,11 +332,11 @@ is($t->read_file('buffer.log'), '', '... for ever without flush=');
 my $names = 'dubbo com.example.Greeter:1.0.0 com.example.Greeter buffer '
             . '1.0.0 -';
 
-$served{buffer}->call(%greeter, method => 'buffer') for 1 .. 40;
+$served{buffer}->call(%greeter, method => 'buffer') for 1 .. 60;
 
 my @buffered = lines('buffer.log', 2);
 
-cmp_ok(scalar @buffered, '<', 82, '... until it is full');
+cmp_ok(scalar @buffered, '<', 122, '... until it is full');
 is("@buffered[0, 1]", "buffer $names", '... and the lines are whole');
 
 
@@ -345,7 +345,7 @@ is("@buffered[0, 1]", "buffer $names", '... and the lines are whole');
 rename $t->dir . '/buffer.log', $t->dir . '/buffer.old';
 $t->signal('USR1');
 
-is(scalar lines('buffer.old', 82), 82, 'reopening flushes');
+is(scalar lines('buffer.old', 122), 122, 'reopening flushes');
 ok(wait_for(sub { -e $t->dir . '/buffer.log' }, 5), '... and makes a new file');
 
 $served{buffer}->call(%greeter, method => 'new');
@@ -355,7 +355,7 @@ $_->close for values %served;
 
 ok($t->reload(gone => 1), 'reload');
 is(line('buffer.log', 1), 'new', 'a leaving worker flushes');
-is(scalar lines('buffer.old', 82), 82, '... to the new file only');
+is(scalar lines('buffer.old', 122), 122, '... to the new file only');
 
 
 ###############################################################################
@@ -414,7 +414,8 @@ for (my $id = 0; $id < $calls; $id += $step) {
 
 my $grown = memory() - $before;
 
-cmp_ok($grown, '<', 256, "$calls calls of a session take no memory ($grown kB)");
+cmp_ok($grown, '<', 256, "$calls calls of a session take no memory")
+    or diag("$grown kB");
 
 $client->close;
 $t->stop;
