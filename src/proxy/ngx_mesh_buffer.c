@@ -1,0 +1,479 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include "ngx_mesh_proxy_int.h"
+
+
+/* a connection gives way to others after so many full buffers */
+
+#define NGX_MESH_READ_TURNS  8
+
+
+static ngx_int_t ngx_mesh_read_part(ngx_mesh_reader_t *reader,
+    const ngx_mesh_codec_t *codec, ngx_mesh_frame_pt handler, void *data);
+static ngx_int_t ngx_mesh_read_save(ngx_mesh_reader_t *reader, u_char *p,
+    size_t n, size_t size);
+static ssize_t ngx_mesh_recv(ngx_connection_t *c, ngx_mesh_reader_t *reader,
+    size_t *base);
+
+
+ngx_mesh_chunk_t *
+ngx_mesh_chunk_alloc(size_t size)
+{
+    ngx_buf_t         *b;
+    ngx_mesh_chunk_t  *chunk;
+
+    size += sizeof(ngx_mesh_chunk_t);
+
+    if (size <= NGX_MESH_CHUNK_SIZE && ngx_mesh_worker.chunks) {
+        chunk = ngx_mesh_worker.chunks;
+        ngx_mesh_worker.chunks = (ngx_mesh_chunk_t *) chunk->chain.next;
+        ngx_mesh_worker.nchunks--;
+
+    } else {
+        size = ngx_max(size, NGX_MESH_CHUNK_SIZE);
+
+        chunk = ngx_alloc(size, ngx_cycle->log);
+        if (chunk == NULL) {
+            ngx_mesh_count(NGX_MESH_M_NOMEM);
+            return NULL;
+        }
+
+        ngx_memzero(chunk, sizeof(ngx_mesh_chunk_t));
+        chunk->size = size;
+
+        b = &chunk->buf;
+        b->start = (u_char *) chunk + sizeof(ngx_mesh_chunk_t);
+        b->end = (u_char *) chunk + size;
+        b->temporary = 1;
+
+        chunk->chain.buf = b;
+    }
+
+    b = &chunk->buf;
+    b->pos = b->start;
+    b->last = b->start;
+
+    chunk->chain.next = NULL;
+    chunk->refs = 1;
+
+    ngx_mesh_gauge(NGX_MESH_G_BUFFERS, (ngx_int_t) chunk->size);
+
+    return chunk;
+}
+
+
+void
+ngx_mesh_chunk_free(ngx_mesh_chunk_t *chunk)
+{
+    if (--chunk->refs) {
+        return;
+    }
+
+    ngx_mesh_gauge(NGX_MESH_G_BUFFERS, - (ngx_int_t) chunk->size);
+
+    if (chunk->size == NGX_MESH_CHUNK_SIZE
+        && ngx_mesh_worker.nchunks < NGX_MESH_CHUNKS_KEPT)
+    {
+        chunk->chain.next = (ngx_chain_t *) ngx_mesh_worker.chunks;
+        ngx_mesh_worker.chunks = chunk;
+        ngx_mesh_worker.nchunks++;
+        return;
+    }
+
+    ngx_free(chunk);
+}
+
+
+u_char *
+ngx_mesh_out_reserve(ngx_mesh_out_t *out, size_t size)
+{
+    ngx_mesh_chunk_t  *chunk;
+
+    chunk = out->last;
+
+    if (chunk == NULL || (size_t) (chunk->buf.end - chunk->buf.last) < size) {
+
+        chunk = ngx_mesh_chunk_alloc(size);
+        if (chunk == NULL) {
+            return NULL;
+        }
+
+        if (out->last) {
+            out->last->chain.next = &chunk->chain;
+
+        } else {
+            out->first = chunk;
+        }
+
+        out->last = chunk;
+    }
+
+    return chunk->buf.last;
+}
+
+
+void
+ngx_mesh_out_commit(ngx_mesh_out_t *out, size_t size)
+{
+    out->last->buf.last += size;
+    out->size += size;
+    out->queued += size;
+}
+
+
+void
+ngx_mesh_out_append(ngx_mesh_out_t *out, ngx_mesh_chunk_t *chunk)
+{
+    size_t  size;
+
+    size = chunk->buf.last - chunk->buf.pos;
+
+    /* its end is closed: others may still read what is behind */
+
+    chunk->buf.end = chunk->buf.last;
+    chunk->chain.next = NULL;
+
+    if (out->last) {
+        out->last->chain.next = &chunk->chain;
+
+    } else {
+        out->first = chunk;
+    }
+
+    out->last = chunk;
+    out->size += size;
+    out->queued += size;
+}
+
+
+ngx_int_t
+ngx_mesh_out_flush(ngx_mesh_out_t *out, ngx_connection_t *c)
+{
+    off_t              sent;
+    size_t             size;
+    ssize_t            n;
+    ngx_chain_t       *cl;
+    ngx_mesh_chunk_t  *chunk;
+
+    while (out->first && c->write->ready) {
+
+        chunk = out->first;
+        size = chunk->buf.last - chunk->buf.pos;
+
+        if (size == 0) {
+            cl = chunk->chain.next;
+
+        } else if (out->first == out->last
+#if (NGX_SSL)
+                   || c->ssl
+#endif
+                  )
+        {
+            ngx_mesh_count(NGX_MESH_M_SEND);
+
+            n = c->send(c, chunk->buf.pos, size);
+
+            if (n == NGX_ERROR) {
+                return NGX_ERROR;
+            }
+
+            if (n == NGX_AGAIN || n == 0) {
+                return NGX_AGAIN;
+            }
+
+            chunk->buf.pos += n;
+            out->size -= n;
+
+            cl = ((size_t) n == size) ? chunk->chain.next : &chunk->chain;
+
+        } else {
+            ngx_mesh_count(NGX_MESH_M_SEND);
+
+            sent = c->sent;
+
+            cl = c->send_chain(c, &chunk->chain, 0);
+
+            if (cl == NGX_CHAIN_ERROR) {
+                return NGX_ERROR;
+            }
+
+            out->size -= (size_t) (c->sent - sent);
+        }
+
+        while (out->first && &out->first->chain != cl) {
+            chunk = out->first;
+            out->first = (ngx_mesh_chunk_t *) chunk->chain.next;
+            ngx_mesh_chunk_free(chunk);
+        }
+
+        if (out->first == NULL) {
+            out->last = NULL;
+        }
+    }
+
+    return out->first ? NGX_AGAIN : NGX_OK;
+}
+
+
+void
+ngx_mesh_out_destroy(ngx_mesh_out_t *out)
+{
+    ngx_mesh_chunk_t  *chunk;
+
+    while (out->first) {
+        chunk = out->first;
+        out->first = (ngx_mesh_chunk_t *) chunk->chain.next;
+        ngx_mesh_chunk_free(chunk);
+    }
+
+    out->last = NULL;
+    out->size = 0;
+}
+
+
+void
+ngx_mesh_reader_destroy(ngx_mesh_reader_t *reader)
+{
+    if (reader->part) {
+        ngx_mesh_chunk_free(reader->part);
+        reader->part = NULL;
+    }
+
+    reader->nhead = 0;
+    reader->skip = 0;
+}
+
+
+ngx_int_t
+ngx_mesh_read(ngx_connection_t *c, ngx_mesh_reader_t *reader,
+    const ngx_mesh_codec_t *codec, size_t max_frame, ngx_mesh_frame_pt handler,
+    ngx_mesh_oversize_pt oversize, void *data, off_t *received)
+{
+    size_t      base;
+    ssize_t     n;
+    ngx_int_t   rc;
+    ngx_uint_t  turns;
+
+    base = 0;
+
+    for (turns = 0; /* void */ ; turns++) {
+
+        if (reader->stop || !c->read->ready) {
+            return NGX_AGAIN;
+        }
+
+        if (turns == NGX_MESH_READ_TURNS) {
+            ngx_post_event(c->read, &ngx_posted_next_events);
+            return NGX_AGAIN;
+        }
+
+        n = ngx_mesh_recv(c, reader, &base);
+
+        if (n == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (n == 0) {
+            return NGX_DECLINED;
+        }
+
+        *received += n;
+
+        if (reader->part) {
+
+            /* the rest of the frame came first, other bytes followed it */
+
+            if (reader->part->buf.last < reader->part->buf.start + reader->need)
+            {
+                continue;
+            }
+
+            rc = ngx_mesh_read_part(reader, codec, handler, data);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+
+            n = base;
+            base = 0;
+
+            if (n == 0) {
+                continue;
+            }
+        }
+
+        rc = ngx_mesh_read_buffer(reader, codec, max_frame, handler, oversize,
+                                  data, ngx_mesh_worker.recv, base + n);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+}
+
+
+/*
+ * Without a partial frame, *base is the number of header bytes put before
+ * what was read; with one, it is the number of bytes read beyond that frame.
+ */
+
+static ssize_t
+ngx_mesh_recv(ngx_connection_t *c, ngx_mesh_reader_t *reader, size_t *base)
+{
+    size_t             rest;
+    ssize_t            n;
+    ngx_buf_t          b[2];
+    ngx_chain_t        cl[2];
+    ngx_mesh_chunk_t  *part;
+
+    ngx_mesh_count(NGX_MESH_M_RECV);
+
+    part = reader->part;
+
+    if (part == NULL) {
+        *base = reader->nhead;
+
+        ngx_memcpy(ngx_mesh_worker.recv, reader->head, reader->nhead);
+
+        n = c->recv(c, ngx_mesh_worker.recv + *base,
+                    NGX_MESH_RECV_SIZE - *base);
+
+        if (n > 0) {
+            reader->nhead = 0;
+        }
+
+        return n;
+    }
+
+    rest = part->buf.start + reader->need - part->buf.last;
+
+    ngx_memzero(b, sizeof(b));
+
+    b[0].pos = part->buf.last;
+    b[0].last = part->buf.last;
+    b[0].end = part->buf.last + rest;
+    b[1].pos = ngx_mesh_worker.recv;
+    b[1].last = b[1].pos;
+    b[1].end = b[1].pos + NGX_MESH_RECV_SIZE;
+
+    cl[0].buf = &b[0];
+    cl[0].next = &cl[1];
+    cl[1].buf = &b[1];
+    cl[1].next = NULL;
+
+    n = c->recv_chain(c, cl, 0);
+
+    if (n > 0) {
+        *base = ((size_t) n > rest) ? n - rest : 0;
+        part->buf.last += n - *base;
+    }
+
+    return n;
+}
+
+
+static ngx_int_t
+ngx_mesh_read_part(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
+    ngx_mesh_frame_pt handler, void *data)
+{
+    ngx_int_t          rc;
+    ngx_mesh_frame_t   f;
+    ngx_mesh_chunk_t  *part;
+
+    part = reader->part;
+    reader->part = NULL;
+
+    (void) codec->head(codec, part->buf.start, reader->need, &f);
+
+    if (f.kind == NGX_MESH_FRAME_EVENT) {
+        codec->event(codec, part->buf.start, &f);
+    }
+
+    rc = handler(data, part->buf.start, &f, part);
+
+    ngx_mesh_chunk_free(part);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_mesh_read_buffer(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
+    size_t max_frame, ngx_mesh_frame_pt handler, ngx_mesh_oversize_pt oversize,
+    void *data, u_char *p, size_t n)
+{
+    u_char            *last;
+    ngx_int_t          rc;
+    ngx_mesh_frame_t   f;
+
+    last = p + n;
+
+    while (p < last) {
+        n = last - p;
+
+        if (reader->skip) {
+            n = ngx_min(n, reader->skip);
+            reader->skip -= n;
+            p += n;
+            continue;
+        }
+
+        rc = codec->head(codec, p, n, &f);
+
+        if (rc == NGX_AGAIN) {
+            ngx_memcpy(reader->head, p, n);
+            reader->nhead = (uint8_t) n;
+            return NGX_OK;
+        }
+
+        if (rc != NGX_OK) {
+            return NGX_ABORT;
+        }
+
+        if (f.size > max_frame) {
+            oversize(data, &f);
+            reader->skip = f.size;
+            continue;
+        }
+
+        if (f.size > n) {
+            return ngx_mesh_read_save(reader, p, n, f.size);
+        }
+
+        if (f.kind == NGX_MESH_FRAME_EVENT) {
+            codec->event(codec, p, &f);
+        }
+
+        n = f.size;
+
+        rc = handler(data, p, &f, NULL);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        p += n;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_read_save(ngx_mesh_reader_t *reader, u_char *p, size_t n, size_t size)
+{
+    reader->part = ngx_mesh_chunk_alloc(size);
+    if (reader->part == NULL) {
+        return NGX_ERROR;
+    }
+
+    reader->need = size;
+    reader->part->buf.last = ngx_cpymem(reader->part->buf.start, p, n);
+
+    return NGX_OK;
+}

@@ -1,0 +1,707 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include "ngx_mesh_proxy_int.h"
+
+
+/* a retry costs 100 tokens; a call earns the percents of the budget */
+
+#define NGX_MESH_TOKENS_RETRY  100
+#define NGX_MESH_TOKENS_FIRST  1000
+#define NGX_MESH_TOKENS_MAX    25600
+
+
+static uint32_t ngx_mesh_request_key(ngx_mesh_session_t *ms,
+    ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
+    ngx_mesh_facts_t *facts);
+static ngx_mesh_link_t *ngx_mesh_request_link(ngx_mesh_session_t *ms,
+    ngx_mesh_entry_t *entry, uint8_t variant, uint32_t key, size_t size,
+    ngx_mesh_peer_t *avoid, ngx_uint_t *err);
+static ngx_mesh_link_t *ngx_mesh_request_pinned(ngx_mesh_session_t *ms,
+    ngx_mesh_view_t *view, uint8_t variant);
+static ngx_uint_t ngx_mesh_request_oneway(ngx_mesh_session_t *ms,
+    ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
+    ngx_mesh_chunk_t *chunk, uint32_t key, ngx_mesh_peer_t **peer);
+static ngx_uint_t ngx_mesh_request_send(ngx_mesh_session_t *ms,
+    ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
+    ngx_mesh_chunk_t *chunk, ngx_mesh_facts_t *facts, uint32_t key);
+static void ngx_mesh_request_enter(ngx_mesh_request_t *r,
+    ngx_mesh_session_t *ms);
+static ngx_int_t ngx_mesh_request_again(ngx_mesh_request_t *r,
+    ngx_uint_t rest);
+static ngx_uint_t ngx_mesh_request_may_retry(ngx_mesh_request_t *r,
+    ngx_uint_t condition);
+static void ngx_mesh_request_leave(ngx_mesh_request_t *r, ngx_uint_t rest);
+
+
+static ngx_str_t  ngx_mesh_request_texts[] = {
+    ngx_null_string,
+    ngx_string("no such service"),
+    ngx_string("the service has no endpoint"),
+    ngx_string("expired before it was sent"),
+    ngx_string("no answer in time"),
+    ngx_string("no endpoint can be reached"),
+    ngx_string("too many calls wait"),
+    ngx_string("the request is too large"),
+    ngx_string("the answer is damaged"),
+    ngx_string("denied"),
+    ngx_string("the client is gone"),
+    ngx_string("callback on a shared link")
+};
+
+
+void
+ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
+    ngx_mesh_chunk_t *chunk)
+{
+    uint32_t           key;
+    ngx_str_t          text;
+    ngx_uint_t         err;
+    ngx_mesh_call_t    call;
+    ngx_mesh_peer_t   *peer;
+    ngx_mesh_chunk_t  *attachments;
+    ngx_mesh_entry_t  *entry;
+    ngx_mesh_facts_t   facts;
+
+    ngx_memzero(&facts, sizeof(ngx_mesh_facts_t));
+    facts.timeout = -1;
+    facts.scratch = ngx_mesh_worker.scratch;
+    facts.scratch_end = facts.scratch + NGX_MESH_RECV_SIZE;
+
+    entry = ngx_mesh_route_find(ms, p, f, &facts);
+
+    if (entry == NULL) {
+        ngx_str_set(&text, "no memory");
+        ngx_mesh_request_refuse(ms, f, NGX_MESH_ERR_OVERLOAD, &text);
+        return;
+    }
+
+    peer = NULL;
+
+    if (entry->view == NULL) {
+        err = NGX_MESH_ERR_NO_ROUTE;
+
+    } else {
+        key = ngx_mesh_request_key(ms, entry, p, f, &facts);
+
+        if (f->kind == NGX_MESH_FRAME_ONEWAY) {
+            err = ngx_mesh_request_oneway(ms, entry, p, f, chunk, key, &peer);
+
+        } else if (ms->nrequests >= ms->conf->max_requests) {
+            err = NGX_MESH_ERR_OVERLOAD;
+
+        } else {
+            err = ngx_mesh_request_send(ms, entry, p, f, chunk, &facts, key);
+
+            if (err == NGX_MESH_ERR_NONE) {
+                return;
+            }
+        }
+    }
+
+    /* over already: a one-way call, or one that went nowhere */
+
+    attachments = ms->conf->log ? ngx_mesh_report_keep(ms, &facts) : NULL;
+
+    ngx_memzero(&call, sizeof(ngx_mesh_call_t));
+    call.id = f->id;
+    call.error = err;
+    call.request_length = f->size;
+    call.tries = peer ? 1 : 0;
+
+    if (err) {
+        ngx_mesh_report_reply(ms, entry, NULL, f, err,
+                               &ngx_mesh_request_texts[err], &call);
+    }
+
+    ngx_mesh_report_call(ms, entry, attachments, peer, &call);
+
+    if (attachments) {
+        ngx_mesh_chunk_free(attachments);
+    }
+
+    ngx_mesh_route_release(entry);
+}
+
+
+void
+ngx_mesh_request_refuse(ngx_mesh_session_t *ms, ngx_mesh_frame_t *f,
+    ngx_uint_t err, ngx_str_t *text)
+{
+    ngx_mesh_call_t  call;
+
+    ngx_memzero(&call, sizeof(ngx_mesh_call_t));
+    call.id = f->id;
+    call.error = err;
+    call.request_length = f->size;
+
+    ngx_mesh_report_reply(ms, NULL, NULL, f, err, text, &call);
+    ngx_mesh_report_call(ms, NULL, NULL, NULL, &call);
+}
+
+
+static uint32_t
+ngx_mesh_request_key(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
+    u_char *p, ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts)
+{
+    uint32_t             key;
+    ngx_str_t            value;
+    ngx_mesh_service_t  *service;
+
+    service = entry->view->service;
+
+    if (service->balancer != NGX_MESH_BALANCER_HASH
+        || ngx_mesh_route_fact(ms, entry, p, f, facts, &service->hash, &value)
+           != NGX_OK)
+    {
+        return 0;
+    }
+
+    key = ngx_murmur_hash2(value.data, value.len);
+
+    return key ? key : 1;
+}
+
+
+static ngx_mesh_link_t *
+ngx_mesh_request_link(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
+    uint8_t variant, uint32_t key, size_t size, ngx_mesh_peer_t *avoid,
+    ngx_uint_t *err)
+{
+    ngx_uint_t           n;
+    ngx_mesh_link_t     *link;
+    ngx_mesh_view_t     *view;
+    ngx_mesh_member_t   *m;
+    ngx_mesh_session_t  *owner;
+
+    view = entry->view;
+    owner = NULL;
+
+    if (!view->conf->multiplex) {
+        owner = ms;
+
+        link = ngx_mesh_request_pinned(ms, view, variant);
+        if (link) {
+            return link;
+        }
+    }
+
+    /* an endpoint that cannot even be dialled is not picked again */
+
+    for (n = 0; n <= view->nmembers; n++) {
+
+        m = ngx_mesh_balancer_pick(view, key, size, avoid, err);
+        if (m == NULL) {
+            return NULL;
+        }
+
+        link = ngx_mesh_link_get(m->bundle, owner, variant, size, err);
+        if (link) {
+            return link;
+        }
+
+        avoid = m->peer;
+    }
+
+    return NULL;
+}
+
+
+/* callbacks come back on the link that a client's calls went by */
+
+static ngx_mesh_link_t *
+ngx_mesh_request_pinned(ngx_mesh_session_t *ms, ngx_mesh_view_t *view,
+    uint8_t variant)
+{
+    ngx_uint_t        i;
+    ngx_queue_t      *q;
+    ngx_mesh_link_t  *link;
+
+    for (q = ngx_queue_head(&ms->links);
+         q != ngx_queue_sentinel(&ms->links);
+         q = ngx_queue_next(q))
+    {
+        link = ngx_queue_data(q, ngx_mesh_link_t, queue);
+
+        if (link->failed || link->draining || link->variant != variant) {
+            continue;
+        }
+
+        for (i = 0; i < view->nmembers; i++) {
+            if (view->members[i].bundle == link->bundle) {
+                return link;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+/* nothing is held for a call that nobody answers */
+
+static ngx_uint_t
+ngx_mesh_request_oneway(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
+    u_char *p, ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk, uint32_t key,
+    ngx_mesh_peer_t **peer)
+{
+    u_char                  *pos;
+    uint64_t                 id;
+    ngx_uint_t               err;
+    ngx_mesh_link_t         *link;
+    const ngx_mesh_codec_t  *codec;
+
+    err = NGX_MESH_ERR_CLOSED;
+
+    link = ngx_mesh_request_link(ms, entry, f->variant, key, f->size, NULL,
+                                 &err);
+    if (link == NULL) {
+        return err;
+    }
+
+    if (ngx_mesh_link_queue(link, p, f->size, chunk, &pos) != NGX_OK) {
+        return NGX_MESH_ERR_OVERLOAD;
+    }
+
+    codec = ms->conf->codec;
+    id = f->id;
+    codec->set_id(codec, pos, f, NGX_MESH_SLOT_NONE);
+    f->id = id;
+
+    link->serial = f->serial;
+    link->sent = ngx_current_msec;
+
+    *peer = link->bundle->peer;
+    (*peer)->stats->n[NGX_MESH_E_REQUESTS]++;
+    (*peer)->stats->n[NGX_MESH_E_SENT] += f->size;
+    (*peer)->stats->dirty = 1;
+
+    ngx_mesh_count(NGX_MESH_M_ONEWAY);
+    ngx_mesh_link_post(link);
+
+    return NGX_MESH_ERR_NONE;
+}
+
+
+/* on success the reference to the entry went to the request */
+
+static ngx_uint_t
+ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
+    u_char *p, ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk,
+    ngx_mesh_facts_t *facts, uint32_t key)
+{
+    uint64_t             now, timeout;
+    ngx_uint_t           err;
+    ngx_mesh_link_t     *link;
+    ngx_mesh_view_t     *view;
+    ngx_mesh_request_t  *r;
+
+    err = NGX_MESH_ERR_CLOSED;
+
+    link = ngx_mesh_request_link(ms, entry, f->variant, key, f->size, NULL,
+                                 &err);
+    if (link == NULL) {
+        return err;
+    }
+
+    r = ngx_mesh_slot_get(link);
+    if (r == NULL) {
+        return NGX_MESH_ERR_OVERLOAD;
+    }
+
+    r->offset = link->out.queued;
+
+    if (ngx_mesh_link_queue(link, p, f->size, chunk, &r->pos) != NGX_OK) {
+        ngx_mesh_slot_free(r);
+        return NGX_MESH_ERR_OVERLOAD;
+    }
+
+    now = ngx_mesh_now();
+    timeout = ms->conf->timeout;
+
+    if (f->timeout) {
+        timeout = f->timeout;
+
+    } else if (facts->timeout > 0
+               && ms->conf->deadline != NGX_MESH_DEADLINE_OFF)
+    {
+        timeout = facts->timeout;
+    }
+
+    r->id = f->id;
+    r->entry = entry;
+    r->key = key;
+    r->tries = 1;
+    r->start = now;
+    r->deadline = now + timeout * 1000;
+    r->size = f->size;
+    r->serial = f->serial;
+    r->variant = f->variant;
+    r->chunk = link->out.last;
+
+    view = entry->view;
+
+    if (view->tokens < NGX_MESH_TOKENS_MAX) {
+        view->tokens += ms->conf->budget;
+    }
+
+    if (ms->conf->log && ms->conf->attachments) {
+        r->attachments = ngx_mesh_report_keep(ms, facts);
+    }
+
+    ms->conf->codec->set_id(ms->conf->codec, r->pos, f,
+                            ngx_mesh_slot_id(link, r));
+
+    ngx_mesh_request_enter(r, ms);
+
+    return NGX_MESH_ERR_NONE;
+}
+
+
+static void
+ngx_mesh_request_enter(ngx_mesh_request_t *r, ngx_mesh_session_t *ms)
+{
+    ngx_mesh_link_t        *link;
+    ngx_mesh_peer_t        *peer;
+    ngx_mesh_proxy_conf_t  *conf;
+
+    link = r->link;
+    conf = ms->conf;
+    peer = link->bundle->peer;
+
+    r->session = ms;
+    r->limit = r->deadline;
+
+    if (r->entry->idempotent && r->tries < conf->tries
+        && (conf->next_upstream & (NGX_MESH_NEXT_ERROR|NGX_MESH_NEXT_TIMEOUT)))
+    {
+        /* the frame may be needed again after it was sent */
+
+        r->chunk->refs++;
+        r->kept = 1;
+
+        if (conf->next_upstream & NGX_MESH_NEXT_TIMEOUT) {
+            r->limit = ngx_mesh_now() + (uint64_t) conf->timeout * 1000;
+            r->limit = ngx_min(r->limit, r->deadline);
+        }
+    }
+
+    ngx_queue_insert_tail(&ms->requests, &r->by_session);
+    ms->nrequests++;
+
+    ngx_mesh_gauge(NGX_MESH_G_REQUESTS, 1);
+    ngx_mesh_wheel_add(r);
+
+    link->serial = r->serial;
+    link->sent = ngx_current_msec;
+
+    peer->stats->n[NGX_MESH_E_REQUESTS]++;
+    peer->stats->n[NGX_MESH_E_SENT] += r->size;
+    peer->stats->dirty = 1;
+
+    ngx_mesh_link_post(link);
+}
+
+
+void
+ngx_mesh_request_answer(ngx_mesh_request_t *r, u_char *p, ngx_mesh_frame_t *f,
+    ngx_mesh_chunk_t *chunk)
+{
+    ngx_mesh_call_t          call;
+    ngx_mesh_session_t      *ms;
+    const ngx_mesh_codec_t  *codec;
+
+    ms = r->session;
+    codec = ms->conf->codec;
+
+    ngx_memzero(&call, sizeof(ngx_mesh_call_t));
+
+    call.id = r->id;
+    call.result = codec->result(codec, p, f);
+    call.status = f->status;
+    call.tries = r->tries;
+    call.time = ngx_mesh_now() - r->start;
+    call.request_length = r->size;
+    call.response_length = f->size;
+
+    codec->set_id(codec, p, f, r->id);
+
+    (void) ngx_mesh_session_queue(ms, p, f->size, chunk);
+
+    ngx_mesh_report_call(ms, r->entry, r->attachments,
+                            r->link->bundle->peer, &call);
+
+    ngx_mesh_request_leave(r, 0);
+    ngx_mesh_session_done(ms);
+}
+
+
+void
+ngx_mesh_request_fail(ngx_mesh_request_t *r, ngx_uint_t err, ngx_uint_t rest,
+    ngx_str_t *text)
+{
+    ngx_mesh_call_t      call;
+    ngx_mesh_peer_t     *peer;
+    ngx_mesh_frame_t     f;
+    ngx_mesh_session_t  *ms;
+
+    ms = r->session;
+    peer = r->link->bundle->peer;
+
+    ngx_memzero(&call, sizeof(ngx_mesh_call_t));
+    ngx_memzero(&f, sizeof(ngx_mesh_frame_t));
+
+    f.id = r->id;
+    f.serial = r->serial;
+    f.variant = r->variant;
+    f.kind = NGX_MESH_FRAME_REQUEST;
+
+    call.id = r->id;
+    call.error = err;
+    call.tries = r->tries;
+    call.time = ngx_mesh_now() - r->start;
+    call.request_length = r->size;
+
+    peer->stats->n[NGX_MESH_E_FAILURES]++;
+    peer->stats->dirty = 1;
+
+    ngx_mesh_report_reply(ms, r->entry, peer, &f, err, text, &call);
+    ngx_mesh_report_call(ms, r->entry, r->attachments, peer, &call);
+
+    ngx_mesh_request_leave(r, rest);
+    ngx_mesh_session_done(ms);
+}
+
+
+void
+ngx_mesh_request_lost(ngx_mesh_request_t *r, ngx_uint_t written,
+    ngx_str_t *reason)
+{
+    if (r->dead) {
+        ngx_mesh_slot_free(r);
+        return;
+    }
+
+    if (!r->session->failed) {
+
+        if (!written) {
+
+            /* each endpoint is tried once at most */
+
+            if (r->tries <= r->entry->view->nmembers
+                && ngx_mesh_request_again(r, 0) == NGX_OK)
+            {
+                ngx_mesh_count(NGX_MESH_M_REDIRECT);
+                return;
+            }
+
+        } else if (ngx_mesh_request_may_retry(r, NGX_MESH_NEXT_ERROR)
+                   && ngx_mesh_request_again(r, 0) == NGX_OK)
+        {
+            ngx_mesh_count(NGX_MESH_M_RETRY);
+            return;
+        }
+    }
+
+    ngx_mesh_request_fail(r, NGX_MESH_ERR_CLOSED, 0, reason);
+}
+
+
+void
+ngx_mesh_request_expire(ngx_mesh_request_t *r)
+{
+    ngx_uint_t        sent;
+    ngx_mesh_link_t  *link;
+
+    link = r->link;
+    sent = r->offset < ngx_mesh_out_sent(&link->out);
+
+    if (r->limit < r->deadline) {
+
+        /* only this try has had its time */
+
+        if (sent && ngx_mesh_request_may_retry(r, NGX_MESH_NEXT_TIMEOUT)
+            && ngx_mesh_request_again(r, 1) == NGX_OK)
+        {
+            ngx_mesh_count(NGX_MESH_M_RETRY);
+            return;
+        }
+
+        ngx_mesh_wheel_del(r);
+        r->limit = r->deadline;
+        ngx_mesh_wheel_add(r);
+        return;
+    }
+
+    if (sent) {
+        ngx_mesh_request_fail(r, NGX_MESH_ERR_TIMEOUT, 1,
+                              &ngx_mesh_request_texts[NGX_MESH_ERR_TIMEOUT]);
+        return;
+    }
+
+    ngx_mesh_request_fail(r, NGX_MESH_ERR_EXPIRED, 0,
+                          &ngx_mesh_request_texts[NGX_MESH_ERR_EXPIRED]);
+}
+
+
+void
+ngx_mesh_request_abandon(ngx_mesh_request_t *r)
+{
+    ngx_mesh_call_t  call;
+
+    ngx_memzero(&call, sizeof(ngx_mesh_call_t));
+
+    call.id = r->id;
+    call.error = NGX_MESH_ERR_CLIENT;
+    call.result = NGX_MESH_RESULT_ERROR;
+    call.tries = r->tries;
+    call.time = ngx_mesh_now() - r->start;
+    call.request_length = r->size;
+
+    ngx_mesh_report_call(r->session, r->entry, r->attachments,
+                            r->link->bundle->peer, &call);
+
+    ngx_mesh_request_leave(r, 1);
+}
+
+
+/*
+ * Takes the request from its caller, the wheel and its entry; what becomes of
+ * the slot depends on where the frame is.
+ */
+
+static void
+ngx_mesh_request_leave(ngx_mesh_request_t *r, ngx_uint_t rest)
+{
+    ngx_mesh_link_t  *link;
+
+    link = r->link;
+
+    ngx_queue_remove(&r->by_session);
+    r->session->nrequests--;
+    r->session = NULL;
+
+    ngx_mesh_gauge(NGX_MESH_G_REQUESTS, -1);
+    ngx_mesh_wheel_del(r);
+
+    ngx_mesh_route_release(r->entry);
+    r->entry = NULL;
+
+    if (link->connection == NULL) {
+        ngx_mesh_slot_free(r);
+        return;
+    }
+
+    if (r->offset >= ngx_mesh_out_sent(&link->out) && link->out.size) {
+        r->dead = 1;
+        link->stale = 1;
+        return;
+    }
+
+    if (rest) {
+        ngx_mesh_slot_rest(r);
+
+    } else {
+        ngx_mesh_slot_free(r);
+    }
+}
+
+
+static ngx_uint_t
+ngx_mesh_request_may_retry(ngx_mesh_request_t *r, ngx_uint_t condition)
+{
+    ngx_mesh_view_t        *view;
+    ngx_mesh_proxy_conf_t  *conf;
+
+    conf = r->session->conf;
+    view = r->entry->view;
+
+    if (!r->kept || !(conf->next_upstream & condition)
+        || r->tries >= conf->tries || ngx_mesh_now() >= r->deadline)
+    {
+        return 0;
+    }
+
+    if (conf->budget == 0
+        || view->tokens < NGX_MESH_TOKENS_RETRY - NGX_MESH_TOKENS_FIRST)
+    {
+        ngx_mesh_count(NGX_MESH_M_NO_BUDGET);
+        return 0;
+    }
+
+    view->tokens -= NGX_MESH_TOKENS_RETRY;
+
+    return 1;
+}
+
+
+/* sends the frame of a request by another link and moves the request there */
+
+static ngx_int_t
+ngx_mesh_request_again(ngx_mesh_request_t *r, ngx_uint_t rest)
+{
+    u_char                  *p;
+    ngx_uint_t               err;
+    ngx_mesh_link_t         *link, *old;
+    ngx_mesh_chunk_t        *attachments;
+    ngx_mesh_entry_t        *entry;
+    ngx_mesh_frame_t         f;
+    ngx_mesh_request_t      *n;
+    ngx_mesh_session_t      *ms;
+    const ngx_mesh_codec_t  *codec;
+
+    ms = r->session;
+    old = r->link;
+    entry = r->entry;
+    codec = ms->conf->codec;
+
+    link = ngx_mesh_request_link(ms, entry, r->variant, r->key, r->size,
+                                 old->bundle->peer, &err);
+    if (link == NULL || link == old) {
+        return NGX_DECLINED;
+    }
+
+    n = ngx_mesh_slot_get(link);
+    if (n == NULL) {
+        return NGX_DECLINED;
+    }
+
+    n->offset = link->out.queued;
+
+    if (ngx_mesh_link_queue(link, r->pos, r->size, NULL, &p) != NGX_OK) {
+        ngx_mesh_slot_free(n);
+        return NGX_DECLINED;
+    }
+
+    n->pos = p;
+    n->chunk = link->out.last;
+
+    (void) codec->head(codec, p, r->size, &f);
+    codec->set_id(codec, p, &f, ngx_mesh_slot_id(link, n));
+
+    n->id = r->id;
+    n->key = r->key;
+    n->tries = r->tries + 1;
+    n->start = r->start;
+    n->deadline = r->deadline;
+    n->size = r->size;
+    n->serial = r->serial;
+    n->variant = r->variant;
+    n->entry = entry;
+    entry->refs++;
+
+    attachments = r->attachments;
+    r->attachments = NULL;
+    n->attachments = attachments;
+
+    old->bundle->peer->stats->n[NGX_MESH_E_FAILURES]++;
+    old->bundle->peer->stats->dirty = 1;
+
+    ngx_mesh_request_leave(r, rest);
+    ngx_mesh_request_enter(n, ms);
+
+    return NGX_OK;
+}

@@ -1,0 +1,582 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include "ngx_mesh_proxy_int.h"
+
+
+/*
+ * What a call's names lead to is found once and kept, by listener, interface,
+ * version, group and method, until the table's revision moves.
+ */
+
+
+typedef struct {
+    ngx_mesh_proxy_conf_t   *conf;
+    ngx_str_t                interface;
+    ngx_str_t                version;
+    ngx_str_t                group;
+    ngx_str_t                method;
+    uint32_t                 hash;
+} ngx_mesh_route_key_t;
+
+
+static ngx_mesh_entry_t *ngx_mesh_route_lookup(ngx_mesh_route_key_t *key);
+static ngx_mesh_entry_t *ngx_mesh_route_create(ngx_mesh_route_key_t *key);
+static void ngx_mesh_route_names(ngx_mesh_entry_t *entry,
+    ngx_mesh_route_key_t *key);
+static void ngx_mesh_route_resolve(ngx_mesh_entry_t *entry);
+static void ngx_mesh_route_drop(ngx_mesh_entry_t *entry);
+static ngx_uint_t ngx_mesh_route_idempotent(ngx_mesh_entry_t *entry);
+static ngx_uint_t ngx_mesh_route_wildcard(ngx_str_t *pattern, ngx_str_t *s);
+static ngx_mesh_view_t *ngx_mesh_view_get(ngx_mesh_service_t *service,
+    ngx_mesh_proxy_conf_t *conf);
+static ngx_int_t ngx_mesh_view_members(ngx_mesh_view_t *view);
+
+
+static ngx_str_t  ngx_mesh_route_unknown = ngx_string("unknown");
+
+
+static ngx_inline uint32_t
+ngx_mesh_route_hash(uint32_t h, ngx_str_t *s)
+{
+    return (h * 33 + s->len) ^ ngx_murmur_hash2(s->data, s->len);
+}
+
+
+ngx_mesh_entry_t *
+ngx_mesh_route_find(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
+    ngx_mesh_facts_t *facts)
+{
+    uint32_t                 h;
+    ngx_uint_t               want;
+    ngx_mesh_entry_t        *entry;
+    ngx_mesh_route_key_t     key;
+    ngx_mesh_proxy_conf_t   *conf;
+    const ngx_mesh_codec_t  *codec;
+
+    conf = ms->conf;
+    codec = conf->codec;
+
+    want = NGX_MESH_WANT_NAMES;
+
+    if (conf->attachments || conf->deadline == NGX_MESH_DEADLINE_ALWAYS) {
+        want |= NGX_MESH_WANT_ATTACHMENTS|NGX_MESH_WANT_FORCED;
+
+    } else if (conf->deadline == NGX_MESH_DEADLINE_AUTO) {
+        want |= NGX_MESH_WANT_ATTACHMENTS;
+    }
+
+    codec->facts(codec, p, f, want, facts);
+
+    if (!facts->names) {
+        ngx_mesh_count(NGX_MESH_M_UNREADABLE);
+    }
+
+    key.conf = conf;
+    key.interface = facts->interface;
+    key.version = facts->version;
+    key.method = facts->method;
+    key.group = facts->group;
+
+    h = (uint32_t) (uintptr_t) conf;
+    h = ngx_mesh_route_hash(h, &key.method);
+    h = ngx_mesh_route_hash(h, &key.interface);
+    h = ngx_mesh_route_hash(h, &key.version);
+
+    key.hash = ngx_mesh_route_hash(h, &key.group);
+
+    entry = ngx_mesh_route_lookup(&key);
+
+    if (entry && entry->grouped && !facts->attachments) {
+
+        /* the group decides, so the arguments have to be skipped */
+
+        ngx_mesh_route_release(entry);
+
+        codec->facts(codec, p, f,
+                     NGX_MESH_WANT_ATTACHMENTS|NGX_MESH_WANT_FORCED, facts);
+
+        if (facts->group.len == 0) {
+            return ngx_mesh_route_lookup(&key);
+        }
+
+        key.group = facts->group;
+        key.hash = ngx_mesh_route_hash(h, &key.group);
+
+        entry = ngx_mesh_route_lookup(&key);
+    }
+
+    return entry;
+}
+
+
+static ngx_mesh_entry_t *
+ngx_mesh_route_lookup(ngx_mesh_route_key_t *key)
+{
+    uint64_t             revision;
+    ngx_queue_t         *q;
+    ngx_mesh_entry_t    *entry, *old;
+    ngx_mesh_worker_t   *w;
+
+    w = &ngx_mesh_worker;
+    revision = ngx_mesh_table_revision(ngx_mesh_table);
+
+    for (entry = w->entries[key->hash & (w->nbuckets - 1)];
+         entry;
+         entry = entry->next)
+    {
+        if (entry->hash != key->hash
+            || entry->conf != key->conf
+            || entry->method.len != key->method.len
+            || entry->interface.len != key->interface.len
+            || entry->version.len != key->version.len
+            || entry->group.len != key->group.len
+            || ngx_memcmp(entry->method.data, key->method.data,
+                          key->method.len) != 0
+            || ngx_memcmp(entry->interface.data, key->interface.data,
+                          key->interface.len) != 0
+            || ngx_memcmp(entry->version.data, key->version.data,
+                          key->version.len) != 0
+            || ngx_memcmp(entry->group.data, key->group.data, key->group.len)
+               != 0)
+        {
+            continue;
+        }
+
+        if (entry->revision != revision) {
+            ngx_mesh_route_drop(entry);
+            break;
+        }
+
+        if (w->nentries > NGX_MESH_ENTRIES_MAX / 2) {
+            ngx_queue_remove(&entry->lru);
+            ngx_queue_insert_head(&w->lru, &entry->lru);
+        }
+
+        entry->refs++;
+
+        return entry;
+    }
+
+    if (w->nentries >= NGX_MESH_ENTRIES_MAX) {
+        q = ngx_queue_last(&w->lru);
+        old = ngx_queue_data(q, ngx_mesh_entry_t, lru);
+        ngx_mesh_route_drop(old);
+    }
+
+    entry = ngx_mesh_route_create(key);
+    if (entry == NULL) {
+        ngx_mesh_count(NGX_MESH_M_NOMEM);
+        return NULL;
+    }
+
+    entry->revision = revision;
+    ngx_mesh_route_resolve(entry);
+
+    return entry;
+}
+
+
+static ngx_mesh_entry_t *
+ngx_mesh_route_create(ngx_mesh_route_key_t *key)
+{
+    size_t              len;
+    ngx_mesh_entry_t   *entry;
+    ngx_mesh_worker_t  *w;
+
+    w = &ngx_mesh_worker;
+
+    len = 2 * (key->interface.len + key->version.len + key->group.len)
+          + key->method.len + 2;
+
+    entry = ngx_calloc(sizeof(ngx_mesh_entry_t) + len, ngx_cycle->log);
+    if (entry == NULL) {
+        return NULL;
+    }
+
+    entry->hash = key->hash;
+    entry->conf = key->conf;
+    entry->refs = 2;
+    entry->cached = 1;
+
+    ngx_mesh_route_names(entry, key);
+
+    entry->next = w->entries[key->hash & (w->nbuckets - 1)];
+    w->entries[key->hash & (w->nbuckets - 1)] = entry;
+
+    ngx_queue_insert_head(&w->lru, &entry->lru);
+    w->nentries++;
+
+    return entry;
+}
+
+
+static void
+ngx_mesh_route_names(ngx_mesh_entry_t *entry, ngx_mesh_route_key_t *key)
+{
+    u_char      *p;
+    ngx_uint_t   i;
+    ngx_str_t   *dst[4], *src[4];
+
+    dst[0] = &entry->interface;
+    dst[1] = &entry->version;
+    dst[2] = &entry->group;
+    dst[3] = &entry->method;
+
+    src[0] = &key->interface;
+    src[1] = &key->version;
+    src[2] = &key->group;
+    src[3] = &key->method;
+
+    p = (u_char *) entry + sizeof(ngx_mesh_entry_t);
+
+    for (i = 0; i < 4; i++) {
+        dst[i]->len = src[i]->len;
+        dst[i]->data = p;
+        p = ngx_cpymem(p, src[i]->data, src[i]->len);
+    }
+
+    entry->key.data = p;
+
+    if (key->group.len) {
+        p = ngx_cpymem(p, key->group.data, key->group.len);
+        *p++ = '/';
+    }
+
+    p = ngx_cpymem(p, key->interface.data, key->interface.len);
+
+    if (key->version.len) {
+        *p++ = ':';
+        p = ngx_cpymem(p, key->version.data, key->version.len);
+    }
+
+    entry->key.len = p - entry->key.data;
+}
+
+
+static void
+ngx_mesh_route_resolve(ngx_mesh_entry_t *entry)
+{
+    ngx_str_t               group, *fallback;
+    ngx_mesh_service_t     *service;
+    ngx_mesh_proxy_conf_t  *conf;
+
+    conf = entry->conf;
+    service = NULL;
+
+    if (entry->interface.len) {
+        entry->grouped = ngx_mesh_table_grouped(ngx_mesh_table,
+                                                &entry->interface);
+
+        ngx_str_null(&group);
+
+        if (entry->grouped) {
+            group = entry->group;
+        }
+
+        service = ngx_mesh_table_find(ngx_mesh_table, &group,
+                                      &entry->interface, &entry->version);
+    }
+
+    fallback = &conf->default_service;
+
+    if (service == NULL && fallback->len) {
+        service = ngx_mesh_table_find_name(ngx_mesh_table, fallback);
+    }
+
+    entry->service = ngx_mesh_route_unknown;
+
+    if (service == NULL) {
+        return;
+    }
+
+    entry->view = ngx_mesh_view_get(service, conf);
+
+    if (entry->view) {
+        entry->service = entry->view->service->name;
+    }
+
+    entry->idempotent = ngx_mesh_route_idempotent(entry);
+}
+
+
+static void
+ngx_mesh_route_drop(ngx_mesh_entry_t *entry)
+{
+    ngx_mesh_entry_t   **prev;
+    ngx_mesh_worker_t   *w;
+
+    w = &ngx_mesh_worker;
+
+    for (prev = &w->entries[entry->hash & (w->nbuckets - 1)];
+         *prev != entry;
+         prev = &(*prev)->next)
+    {
+        /* void */
+    }
+
+    *prev = entry->next;
+
+    ngx_queue_remove(&entry->lru);
+    w->nentries--;
+
+    ngx_mesh_route_release(entry);
+}
+
+
+void
+ngx_mesh_route_release(ngx_mesh_entry_t *entry)
+{
+    if (--entry->refs) {
+        return;
+    }
+
+    if (entry->view) {
+        ngx_mesh_view_release(entry->view);
+    }
+
+    ngx_free(entry);
+}
+
+
+static ngx_uint_t
+ngx_mesh_route_idempotent(ngx_mesh_entry_t *entry)
+{
+    ngx_uint_t              i;
+    ngx_array_t            *patterns;
+    ngx_mesh_idempotent_t  *pattern;
+
+    patterns = entry->conf->idempotent;
+
+    if (patterns == NULL) {
+        return 0;
+    }
+
+    pattern = patterns->elts;
+
+    for (i = 0; i < patterns->nelts; i++) {
+        if (ngx_mesh_route_wildcard(&pattern[i].method, &entry->method)
+            && (ngx_mesh_route_wildcard(&pattern[i].service, &entry->service)
+                || ngx_mesh_route_wildcard(&pattern[i].service,
+                                           &entry->interface)))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_mesh_route_wildcard(ngx_str_t *pattern, ngx_str_t *s)
+{
+    size_t   len;
+    u_char  *p;
+
+    p = pattern->data;
+    len = pattern->len;
+
+    if (len && p[len - 1] == '*') {
+        len--;
+        return s->len >= len && ngx_memcmp(s->data, p, len) == 0;
+    }
+
+    if (len && p[0] == '*') {
+        len--;
+        return s->len >= len
+               && ngx_memcmp(s->data + s->len - len, p + 1, len) == 0;
+    }
+
+    return s->len == len && ngx_memcmp(s->data, p, len) == 0;
+}
+
+
+ngx_int_t
+ngx_mesh_route_fact(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry, u_char *p,
+    ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts, ngx_str_t *name,
+    ngx_str_t *value)
+{
+    ngx_str_t                attachment;
+    const ngx_mesh_codec_t  *codec;
+
+    codec = ms->conf->codec;
+
+    switch (name->data[0]) {
+
+    case 'p':
+        *value = codec->name;
+        break;
+
+    case 's':
+        *value = entry->key;
+        break;
+
+    case 'i':
+        *value = facts->interface;
+        break;
+
+    case 'm':
+        *value = facts->method;
+        break;
+
+    case 'v':
+        *value = facts->version;
+        break;
+
+    case 'l':
+        *value = ms->conf->listener;
+        break;
+
+    case 'c':
+        *value = ms->connection->addr_text;
+        break;
+
+    default: /* group, app, attachment.NAME */
+
+        if (!facts->attachments) {
+            codec->facts(codec, p, f,
+                         NGX_MESH_WANT_ATTACHMENTS|NGX_MESH_WANT_FORCED,
+                         facts);
+        }
+
+        if (name->data[0] == 'g') {
+            *value = facts->group;
+            break;
+        }
+
+        if (name->len == 3) {
+            *value = facts->app;
+            break;
+        }
+
+        attachment.data = name->data + sizeof("attachment.") - 1;
+        attachment.len = name->len - (sizeof("attachment.") - 1);
+
+        return codec->attachment(codec, facts, &attachment, value);
+    }
+
+    return value->len ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* takes over the reference to the service */
+
+static ngx_mesh_view_t *
+ngx_mesh_view_get(ngx_mesh_service_t *service, ngx_mesh_proxy_conf_t *conf)
+{
+    uint32_t          hash;
+    ngx_queue_t      *q, *bucket;
+    ngx_mesh_view_t  *view;
+
+    hash = ngx_crc32_short(service->name.data, service->name.len);
+    bucket = &ngx_mesh_worker.views[hash % NGX_MESH_VIEWS];
+
+    for (q = ngx_queue_head(bucket);
+         q != ngx_queue_sentinel(bucket);
+         q = ngx_queue_next(q))
+    {
+        view = ngx_queue_data(q, ngx_mesh_view_t, queue);
+
+        if (view->service == service && view->conf == conf->link
+            && view->codec == conf->codec)
+        {
+            ngx_mesh_table_release(service);
+            view->refs++;
+            return view;
+        }
+    }
+
+    view = ngx_calloc(sizeof(ngx_mesh_view_t)
+                      + service->nendpoints * sizeof(ngx_mesh_member_t),
+                      ngx_cycle->log);
+    if (view == NULL) {
+        ngx_mesh_table_release(service);
+        return NULL;
+    }
+
+    view->service = service;
+    view->conf = conf->link;
+    view->codec = conf->codec;
+    view->refs = 1;
+    view->members = (ngx_mesh_member_t *)
+                                 ((u_char *) view + sizeof(ngx_mesh_view_t));
+
+    ngx_queue_insert_tail(bucket, &view->queue);
+
+    if (ngx_mesh_view_members(view) != NGX_OK
+        || ngx_mesh_balancer_init(view) != NGX_OK)
+    {
+        ngx_mesh_view_release(view);
+        return NULL;
+    }
+
+    return view;
+}
+
+
+static ngx_int_t
+ngx_mesh_view_members(ngx_mesh_view_t *view)
+{
+    ngx_uint_t            i;
+    ngx_mesh_member_t    *m;
+    ngx_mesh_endpoint_t  *e;
+
+    for (i = 0; i < view->service->nendpoints; i++) {
+        e = &view->service->endpoints[i];
+
+        if (e->protocol.len
+            && (e->protocol.len != view->codec->name.len
+                || ngx_memcmp(e->protocol.data, view->codec->name.data,
+                              e->protocol.len) != 0))
+        {
+            continue;
+        }
+
+        m = &view->members[view->nmembers];
+
+        m->peer = ngx_mesh_peer_get(e);
+        if (m->peer == NULL) {
+            return NGX_ERROR;
+        }
+
+        view->nmembers++;
+
+        m->bundle = ngx_mesh_peer_bundle(m->peer, view->conf, view->codec);
+        if (m->bundle == NULL) {
+            return NGX_ERROR;
+        }
+
+        m->weight = e->weight;
+        m->backup = e->backup;
+        m->down = e->down || e->weight == 0;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_mesh_view_release(ngx_mesh_view_t *view)
+{
+    ngx_uint_t  i;
+
+    if (--view->refs) {
+        return;
+    }
+
+    for (i = 0; i < view->nmembers; i++) {
+        ngx_mesh_peer_release(view->members[i].peer);
+    }
+
+    if (view->points) {
+        ngx_free(view->points);
+    }
+
+    ngx_queue_remove(&view->queue);
+    ngx_mesh_table_release(view->service);
+    ngx_free(view);
+}
