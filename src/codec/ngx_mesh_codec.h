@@ -88,6 +88,19 @@ typedef struct {
 } ngx_mesh_frame_t;
 
 
+/* attachments as they were read once, with the facts found in them */
+
+typedef struct {
+    size_t            len;
+    ngx_int_t         timeout;
+    uint32_t          group;       /* offset and length */
+    uint32_t          group_len;
+    uint32_t          app;
+    uint32_t          app_len;
+    u_char            bytes[1];
+} ngx_mesh_known_t;
+
+
 /*
  * Facts of one request.  Strings point into the frame, or into the scratch
  * memory when the wire had them in pieces; both belong to the caller and must
@@ -115,6 +128,13 @@ typedef struct {
 
     u_char           *scratch;     /* free part of the caller's scratch */
     u_char           *scratch_end;
+
+    /*
+     * Attachments of an earlier call to compare with: where those of this
+     * call are the same bytes, group, app and timeout are taken over from
+     * what was found then (strings as offsets into the bytes).  NULL: none.
+     */
+    const ngx_mesh_known_t  *known;
 
     u_char            serial;      /* of the frame */
 

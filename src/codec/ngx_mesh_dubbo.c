@@ -286,13 +286,18 @@ static void
 ngx_mesh_dubbo_set_id(const ngx_mesh_codec_t *codec, u_char *p,
     ngx_mesh_frame_t *f, uint64_t id)
 {
-    ngx_uint_t  i;
-
     f->id = id;
 
-    for (i = 0; i < 8; i++) {
-        p[4 + i] = (u_char) (id >> (56 - 8 * i));
-    }
+    /* written out, so that compilers see a single swap and store */
+
+    p[4] = (u_char) (id >> 56);
+    p[5] = (u_char) (id >> 48);
+    p[6] = (u_char) (id >> 40);
+    p[7] = (u_char) (id >> 32);
+    p[8] = (u_char) (id >> 24);
+    p[9] = (u_char) (id >> 16);
+    p[10] = (u_char) (id >> 8);
+    p[11] = (u_char) id;
 }
 
 

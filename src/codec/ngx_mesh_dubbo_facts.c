@@ -31,6 +31,8 @@ static ngx_uint_t ngx_mesh_dubbo_facts_v202(ngx_str_t *version);
 static ngx_int_t ngx_mesh_dubbo_facts_attachments(
     const ngx_mesh_serial_t *serial, ngx_mesh_body_t *r, ngx_uint_t forced,
     ngx_mesh_facts_t *facts);
+static ngx_int_t ngx_mesh_dubbo_facts_known(ngx_mesh_body_t *r,
+    ngx_mesh_facts_t *facts);
 static ngx_int_t ngx_mesh_dubbo_facts_map(const ngx_mesh_serial_t *serial,
     ngx_mesh_body_t *r, ngx_mesh_facts_t *facts);
 static ngx_int_t ngx_mesh_dubbo_facts_fact(const ngx_mesh_serial_t *serial,
@@ -292,6 +294,12 @@ ngx_mesh_dubbo_facts_attachments(const ngx_mesh_serial_t *serial,
     facts->nclasses = r->nclasses;
     facts->scratch_end = r->scratch_end;
 
+    if (facts->known && r->nclasses == 0
+        && ngx_mesh_dubbo_facts_known(r, facts) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
     rc = serial->open(r);
 
     if (rc != NGX_OK && rc != NGX_DECLINED) {
@@ -306,6 +314,32 @@ ngx_mesh_dubbo_facts_attachments(const ngx_mesh_serial_t *serial,
     }
 
     return rc;
+}
+
+
+/* most calls of a client carry the same attachments again and again */
+
+static ngx_int_t
+ngx_mesh_dubbo_facts_known(ngx_mesh_body_t *r, ngx_mesh_facts_t *facts)
+{
+    const ngx_mesh_known_t  *known;
+
+    known = facts->known;
+
+    if ((size_t) (r->end - r->pos) != known->len
+        || ngx_memcmp(r->pos, known->bytes, known->len) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    facts->attachments = 1;
+    facts->timeout = known->timeout;
+    facts->group.data = r->pos + known->group;
+    facts->group.len = known->group_len;
+    facts->app.data = r->pos + known->app;
+    facts->app.len = known->app_len;
+
+    return NGX_OK;
 }
 
 

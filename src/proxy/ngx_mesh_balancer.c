@@ -54,8 +54,8 @@ ngx_mesh_balancer_usable(ngx_mesh_member_t *m, size_t size, ngx_uint_t backup,
 static ngx_inline ngx_uint_t
 ngx_mesh_balancer_less(ngx_mesh_member_t *a, ngx_mesh_member_t *b)
 {
-    return (a->peer->requests + 1) * (uint64_t) ngx_mesh_peer_weight(b)
-           < (b->peer->requests + 1) * (uint64_t) ngx_mesh_peer_weight(a);
+    return a->peer->requests * (uint64_t) ngx_mesh_peer_weight(b)
+           < b->peer->requests * (uint64_t) ngx_mesh_peer_weight(a);
 }
 
 
@@ -175,7 +175,11 @@ ngx_mesh_balancer_equal(ngx_mesh_view_t *view, size_t size, ngx_uint_t backup,
             continue;
         }
 
-        if (m->peer->starting && ngx_mesh_peer_weight(m) < m->weight) {
+        /* "random" comes here too, its members hold sums */
+
+        if (m->peer->starting && ngx_mesh_peer_weight(m) < m->weight
+            && view->service->balancer != NGX_MESH_BALANCER_RANDOM)
+        {
             return ngx_mesh_balancer_smooth(view, size, backup, mask, avoid);
         }
 
@@ -228,30 +232,58 @@ static ngx_mesh_member_t *
 ngx_mesh_balancer_least(ngx_mesh_view_t *view, size_t size, ngx_uint_t backup,
     ngx_uint_t mask, ngx_mesh_peer_t *avoid)
 {
-    ngx_uint_t          i, n;
-    ngx_mesh_member_t  *m, *best;
+    ngx_int_t           weight, total;
+    ngx_uint_t          i, many;
+    ngx_mesh_member_t  *m, *least, *best;
 
-    best = NULL;
-    n = view->next++;
+    least = NULL;
+    many = 0;
 
-    if (view->next >= view->nmembers) {
-        view->next = 0;
-    }
+    for (i = 0; i < view->nmembers; i++) {
+        m = &view->members[i];
 
-    for (i = 0; i < view->nmembers; i++, n++) {
-
-        if (n >= view->nmembers) {
-            n = 0;
+        if (!ngx_mesh_balancer_usable(m, size, backup, mask, avoid)) {
+            continue;
         }
 
-        m = &view->members[n];
+        if (least == NULL || ngx_mesh_balancer_less(m, least)) {
+            least = m;
+            many = 0;
 
-        if (ngx_mesh_balancer_usable(m, size, backup, mask, avoid)
-            && (best == NULL || ngx_mesh_balancer_less(m, best)))
+        } else if (!ngx_mesh_balancer_less(least, m)) {
+            many = 1;
+        }
+    }
+
+    if (!many) {
+        return least;
+    }
+
+    /* smooth round robin among those that are equally good */
+
+    best = NULL;
+    total = 0;
+
+    for (i = 0; i < view->nmembers; i++) {
+        m = &view->members[i];
+
+        if (!ngx_mesh_balancer_usable(m, size, backup, mask, avoid)
+            || ngx_mesh_balancer_less(least, m))
         {
+            continue;
+        }
+
+        weight = ngx_mesh_peer_weight(m);
+
+        m->current += weight;
+        total += weight;
+
+        if (best == NULL || m->current > best->current) {
             best = m;
         }
     }
+
+    best->current -= total;
 
     return best;
 }
@@ -422,7 +454,13 @@ ngx_mesh_balancer_init(ngx_mesh_view_t *view)
             break;
         }
 
-        for (n = ngx_random() % (2 * view->nmembers); n; n--) {
+        /* fall through */
+
+    case NGX_MESH_BALANCER_LEAST_REQUEST:
+
+        n = ngx_random() % ngx_min(2 * view->nmembers, 64);
+
+        while (n--) {
             (void) ngx_mesh_balancer_smooth(view, 0, 0, 0, NULL);
         }
 

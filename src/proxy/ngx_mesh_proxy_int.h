@@ -30,6 +30,7 @@
 #define NGX_MESH_WHEEL           512      /* ticks of one round */
 #define NGX_MESH_LINGER          200      /* ms between notice and close */
 #define NGX_MESH_VIEWS           256      /* buckets */
+#define NGX_MESH_MEMOS           8
 #define NGX_MESH_ENTRIES_MAX     8192     /* cached routes of a worker */
 
 
@@ -319,6 +320,25 @@ struct ngx_mesh_entry_s {
 };
 
 
+/*
+ * The beginning of a request's body that led to an entry: where it comes
+ * again, names need not be read, nor the entry be looked for.
+ */
+
+typedef struct {
+    ngx_mesh_proxy_conf_t     *conf;
+    ngx_mesh_entry_t          *entry;
+    uint64_t                   probe;          /* bytes that end the method */
+    uint32_t                   probe_at;       /* from the frame's start */
+    uint32_t                   len;            /* of the prefix */
+    uint8_t                    serial;
+    ngx_uint_t                 misses;         /* of known, in a row */
+    ngx_mesh_facts_t           facts;          /* data as offsets */
+    ngx_mesh_known_t          *known;
+    u_char                     prefix[1];      /* from the body's start */
+} ngx_mesh_memo_t;
+
+
 typedef struct {
     u_char                    *recv;           /* NGX_MESH_RECV_SIZE */
     u_char                    *scratch;        /* NGX_MESH_RECV_SIZE */
@@ -350,6 +370,9 @@ typedef struct {
     ngx_uint_t                 nbuckets;
     ngx_uint_t                 nentries;
     ngx_queue_t                lru;
+
+    ngx_mesh_memo_t           *memos[NGX_MESH_MEMOS];
+    ngx_uint_t                 memo_turn;
 } ngx_mesh_worker_t;
 
 
@@ -558,6 +581,20 @@ void ngx_mesh_view_release(ngx_mesh_view_t *view);
 ngx_int_t ngx_mesh_route_fact(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     u_char *p, ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts, ngx_str_t *name,
     ngx_str_t *value);
+
+
+/* ngx_mesh_memo.c */
+
+/* the entry of a request that begins as an earlier one did, its facts set as
+   if they had been read; NULL: none, read on.  The reference is the caller's.
+   */
+ngx_mesh_entry_t *ngx_mesh_memo_find(ngx_mesh_proxy_conf_t *conf, u_char *p,
+    ngx_mesh_frame_t *f, ngx_uint_t want, ngx_mesh_facts_t *facts);
+
+/* remembers what the facts of a request led to */
+void ngx_mesh_memo_add(ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
+    ngx_mesh_facts_t *facts);
+void ngx_mesh_memo_drop(ngx_mesh_entry_t *entry);
 
 
 /* ngx_mesh_balancer.c */

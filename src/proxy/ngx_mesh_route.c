@@ -69,6 +69,16 @@ ngx_mesh_route_find(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
         want |= NGX_MESH_WANT_ATTACHMENTS;
     }
 
+    entry = ngx_mesh_memo_find(conf, p, f, want, facts);
+
+    if (entry && !(entry->grouped && !facts->attachments)) {
+        return entry;
+    }
+
+    if (entry) {
+        ngx_mesh_route_release(entry);
+    }
+
     codec->facts(codec, p, f, want, facts);
 
     if (!facts->names) {
@@ -107,6 +117,10 @@ ngx_mesh_route_find(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
         key.hash = ngx_mesh_route_hash(h, &key.group);
 
         entry = ngx_mesh_route_lookup(&key);
+    }
+
+    if (entry) {
+        ngx_mesh_memo_add(entry, p, f, facts);
     }
 
     return entry;
@@ -322,7 +336,9 @@ ngx_mesh_route_drop(ngx_mesh_entry_t *entry)
 
     ngx_queue_remove(&entry->lru);
     w->nentries--;
+    entry->cached = 0;
 
+    ngx_mesh_memo_drop(entry);
     ngx_mesh_route_release(entry);
 }
 
