@@ -11,7 +11,16 @@
 
 #define NGX_MESH_READ_TURNS  8
 
+/* smaller frames are copied, so that few of them do not hold a buffer */
 
+#define NGX_MESH_SLICE_MIN   8192
+
+#define ngx_mesh_recv_holds(p)                                               \
+    ((p) >= ngx_mesh_worker.recv                                             \
+     && (p) < ngx_mesh_worker.recv + NGX_MESH_RECV_SIZE)
+
+
+static ngx_mesh_chunk_t *ngx_mesh_chunk_slice(u_char *p, size_t size);
 static ngx_int_t ngx_mesh_read_part(ngx_mesh_reader_t *reader,
     const ngx_mesh_codec_t *codec, ngx_mesh_frame_pt handler, void *data);
 static ngx_int_t ngx_mesh_read_save(ngx_mesh_reader_t *reader, u_char *p,
@@ -20,22 +29,54 @@ static ssize_t ngx_mesh_recv(ngx_connection_t *c, ngx_mesh_reader_t *reader,
     size_t *base);
 
 
+/*
+ * Sizes that are kept for reuse are powers of two: memory that goes back to
+ * the system with every frame comes back with a page fault for every page.
+ */
+
+static ngx_inline ngx_uint_t
+ngx_mesh_chunk_class(size_t *size)
+{
+    size_t      n;
+    ngx_uint_t  class;
+
+    n = NGX_MESH_CHUNK_SIZE;
+
+    for (class = 0; class < NGX_MESH_CHUNK_CLASSES; class++) {
+        if (*size <= n) {
+            *size = n;
+            break;
+        }
+
+        n <<= 1;
+    }
+
+    return class;
+}
+
+
 ngx_mesh_chunk_t *
 ngx_mesh_chunk_alloc(size_t size)
 {
-    ngx_buf_t         *b;
-    ngx_mesh_chunk_t  *chunk;
+    ngx_buf_t              *b;
+    ngx_uint_t              class;
+    ngx_mesh_chunk_t       *chunk;
+    ngx_mesh_chunk_list_t  *list;
 
     size += sizeof(ngx_mesh_chunk_t);
+    class = ngx_mesh_chunk_class(&size);
+    chunk = NULL;
 
-    if (size <= NGX_MESH_CHUNK_SIZE && ngx_mesh_worker.chunks) {
-        chunk = ngx_mesh_worker.chunks;
-        ngx_mesh_worker.chunks = (ngx_mesh_chunk_t *) chunk->chain.next;
-        ngx_mesh_worker.nchunks--;
+    if (class < NGX_MESH_CHUNK_CLASSES) {
+        list = &ngx_mesh_worker.chunks[class];
+        chunk = list->first;
+    }
+
+    if (chunk) {
+        list->first = (ngx_mesh_chunk_t *) chunk->chain.next;
+        list->size -= size;
 
     } else {
-        size = ngx_max(size, NGX_MESH_CHUNK_SIZE);
-
         chunk = ngx_alloc(size, ngx_cycle->log);
         if (chunk == NULL) {
             ngx_mesh_count(NGX_MESH_M_NOMEM);
@@ -47,7 +88,6 @@ ngx_mesh_chunk_alloc(size_t size)
 
         b = &chunk->buf;
         b->start = (u_char *) chunk + sizeof(ngx_mesh_chunk_t);
-        b->end = (u_char *) chunk + size;
         b->temporary = 1;
 
         chunk->chain.buf = b;
@@ -56,6 +96,7 @@ ngx_mesh_chunk_alloc(size_t size)
     b = &chunk->buf;
     b->pos = b->start;
     b->last = b->start;
+    b->end = (u_char *) chunk + size;
 
     chunk->chain.next = NULL;
     chunk->refs = 1;
@@ -69,22 +110,108 @@ ngx_mesh_chunk_alloc(size_t size)
 void
 ngx_mesh_chunk_free(ngx_mesh_chunk_t *chunk)
 {
+    size_t                  size;
+    ngx_uint_t              class;
+    ngx_mesh_chunk_list_t  *list;
+
     if (--chunk->refs) {
+        return;
+    }
+
+    if (chunk->parent) {
+        ngx_mesh_chunk_free(chunk->parent);
+
+        chunk->chain.next = (ngx_chain_t *) ngx_mesh_worker.slices;
+        ngx_mesh_worker.slices = chunk;
         return;
     }
 
     ngx_mesh_gauge(NGX_MESH_G_BUFFERS, - (ngx_int_t) chunk->size);
 
-    if (chunk->size == NGX_MESH_CHUNK_SIZE
-        && ngx_mesh_worker.nchunks < NGX_MESH_CHUNKS_KEPT)
-    {
-        chunk->chain.next = (ngx_chain_t *) ngx_mesh_worker.chunks;
-        ngx_mesh_worker.chunks = chunk;
-        ngx_mesh_worker.nchunks++;
-        return;
+    size = chunk->size;
+    class = ngx_mesh_chunk_class(&size);
+
+    if (class < NGX_MESH_CHUNK_CLASSES) {
+        list = &ngx_mesh_worker.chunks[class];
+
+        if (list->size + size <= NGX_MESH_CHUNKS_KEPT) {
+            chunk->chain.next = (ngx_chain_t *) list->first;
+            list->first = chunk;
+            list->size += size;
+            return;
+        }
     }
 
     ngx_free(chunk);
+}
+
+
+/*
+ * A large frame in the receive buffer is not copied: a chunk without bytes of
+ * its own refers to it, and the worker receives into another buffer then.
+ */
+
+static ngx_mesh_chunk_t *
+ngx_mesh_chunk_slice(u_char *p, size_t size)
+{
+    ngx_buf_t         *b;
+    ngx_mesh_chunk_t  *chunk;
+
+    chunk = ngx_mesh_worker.slices;
+
+    if (chunk) {
+        ngx_mesh_worker.slices = (ngx_mesh_chunk_t *) chunk->chain.next;
+
+    } else {
+        chunk = ngx_calloc(sizeof(ngx_mesh_chunk_t), ngx_cycle->log);
+        if (chunk == NULL) {
+            return NULL;
+        }
+
+        chunk->buf.temporary = 1;
+        chunk->chain.buf = &chunk->buf;
+    }
+
+    b = &chunk->buf;
+    b->start = p;
+    b->pos = p;
+    b->last = p + size;
+    b->end = b->last;
+
+    chunk->chain.next = NULL;
+    chunk->refs = 1;
+
+    chunk->parent = ngx_mesh_worker.rchunk;
+    chunk->parent->refs++;
+
+    return chunk;
+}
+
+
+/* the worker's receive buffer is counted only while frames in it wait */
+
+ngx_int_t
+ngx_mesh_recv_buffer(void)
+{
+    ngx_mesh_chunk_t  *chunk;
+
+    chunk = ngx_mesh_chunk_alloc(NGX_MESH_RECV_SIZE);
+    if (chunk == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_mesh_worker.rchunk) {
+        ngx_mesh_gauge(NGX_MESH_G_BUFFERS,
+                       (ngx_int_t) ngx_mesh_worker.rchunk->size);
+        ngx_mesh_chunk_free(ngx_mesh_worker.rchunk);
+    }
+
+    ngx_mesh_gauge(NGX_MESH_G_BUFFERS, - (ngx_int_t) chunk->size);
+
+    ngx_mesh_worker.rchunk = chunk;
+    ngx_mesh_worker.recv = chunk->buf.start;
+
+    return NGX_OK;
 }
 
 
@@ -332,6 +459,10 @@ ngx_mesh_recv(ngx_connection_t *c, ngx_mesh_reader_t *reader, size_t *base)
     ngx_chain_t        cl[2];
     ngx_mesh_chunk_t  *part;
 
+    if (ngx_mesh_worker.rchunk->refs > 1 && ngx_mesh_recv_buffer() != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_mesh_count(NGX_MESH_M_RECV);
 
     part = reader->part;
@@ -410,6 +541,7 @@ ngx_mesh_read_buffer(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
 {
     u_char            *last;
     ngx_int_t          rc;
+    ngx_mesh_chunk_t  *chunk;
     ngx_mesh_frame_t   f;
 
     last = p + n;
@@ -451,8 +583,18 @@ ngx_mesh_read_buffer(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
         }
 
         n = f.size;
+        chunk = NULL;
 
-        rc = handler(data, p, &f, NULL);
+        if (n > NGX_MESH_SLICE_MIN && ngx_mesh_recv_holds(p)) {
+            chunk = ngx_mesh_chunk_slice(p, n);
+        }
+
+        rc = handler(data, p, &f, chunk);
+
+        if (chunk) {
+            ngx_mesh_chunk_free(chunk);
+        }
+
         if (rc != NGX_OK) {
             return rc;
         }

@@ -16,9 +16,11 @@
 /* what the files of this room share; nobody outside includes it */
 
 
-#define NGX_MESH_RECV_SIZE       65536    /* receive buffer of a worker */
-#define NGX_MESH_CHUNK_SIZE      4096     /* with its header */
-#define NGX_MESH_CHUNKS_KEPT     256
+#define NGX_MESH_RECV_SIZE       65408    /* receive buffer of a worker: with
+                                             its header a chunk of 64 KiB */
+#define NGX_MESH_CHUNK_SIZE      4096     /* smallest, with its header */
+#define NGX_MESH_CHUNK_CLASSES   5        /* doubled each, up to 64 KiB */
+#define NGX_MESH_CHUNKS_KEPT     1048576  /* bytes of each class */
 #define NGX_MESH_WRITE_AT_ONCE   20000    /* bytes queued in one turn */
 #define NGX_MESH_SLOT_BITS       18
 #define NGX_MESH_SLOT_MASK       ((1 << NGX_MESH_SLOT_BITS) - 1)
@@ -53,7 +55,14 @@ struct ngx_mesh_chunk_s {
     ngx_buf_t                  buf;
     size_t                     size;           /* allocated, with header */
     ngx_uint_t                 refs;
+    ngx_mesh_chunk_t          *parent;         /* holds the bytes, or NULL */
 };
+
+
+typedef struct {
+    ngx_mesh_chunk_t          *first;
+    size_t                     size;
+} ngx_mesh_chunk_list_t;
 
 
 typedef struct {
@@ -342,8 +351,9 @@ typedef struct {
 typedef struct {
     u_char                    *recv;           /* NGX_MESH_RECV_SIZE */
     u_char                    *scratch;        /* NGX_MESH_RECV_SIZE */
-    ngx_mesh_chunk_t          *chunks;
-    ngx_uint_t                 nchunks;
+    ngx_mesh_chunk_t          *rchunk;         /* holds recv */
+    ngx_mesh_chunk_t          *slices;         /* free ones */
+    ngx_mesh_chunk_list_t      chunks[NGX_MESH_CHUNK_CLASSES];
     size_t                     buffer_max;
 
     uint64_t                   now;            /* us, monotonic */
@@ -384,6 +394,9 @@ extern ngx_mesh_worker_t  ngx_mesh_worker;
 /* a chunk with room for at least "size" bytes; NULL: no memory */
 ngx_mesh_chunk_t *ngx_mesh_chunk_alloc(size_t size);
 void ngx_mesh_chunk_free(ngx_mesh_chunk_t *chunk);
+
+/* gives the worker another receive buffer */
+ngx_int_t ngx_mesh_recv_buffer(void);
 
 /*
  * Room for "size" bytes in one piece at the end of the queue; what was really

@@ -228,12 +228,10 @@ ngx_mesh_proxy_init_process(ngx_cycle_t *cycle)
     w->buffer_max = mcf->worker_buffer;
     w->dummy.fd = (ngx_socket_t) -1;
 
-    w->recv = ngx_alloc(2 * NGX_MESH_RECV_SIZE, cycle->log);
-    if (w->recv == NULL) {
+    w->scratch = ngx_alloc(NGX_MESH_RECV_SIZE, cycle->log);
+    if (w->scratch == NULL || ngx_mesh_recv_buffer() != NGX_OK) {
         return NGX_ERROR;
     }
-
-    w->scratch = w->recv + NGX_MESH_RECV_SIZE;
 
     w->nbuckets = 2048;
     w->entries = ngx_calloc(w->nbuckets * sizeof(ngx_mesh_entry_t *),
