@@ -395,7 +395,7 @@ ngx_mesh_link_heartbeat(ngx_mesh_link_t *link)
     ngx_mesh_count(NGX_MESH_M_HB_SENT);
 
     link->waiting = 1;
-    link->asked = ngx_current_msec + 1;
+    link->asked = ngx_current_msec;
 
     ngx_mesh_link_post(link);
 }
