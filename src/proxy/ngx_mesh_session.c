@@ -213,23 +213,21 @@ ngx_mesh_session_timeout(ngx_mesh_session_t *ms)
     ngx_connection_t  *c;
 
     c = ms->connection;
+    idle = ngx_current_msec - ms->active;
 
     if (ms->draining) {
-        if (ms->nrequests == 0 && ms->out.size == 0) {
+        if (ms->nrequests == 0
+            && (ms->out.size == 0 || idle >= ms->conf->client_timeout))
+        {
             ngx_mesh_session_close(ms, NGX_OK);
             return;
         }
 
-        /* the last answer starts the timer anew */
+        /* the worker stays for answers, those not read yet included */
 
-        if (ms->nrequests == 0) {
-            ngx_add_timer(c->read, NGX_MESH_LINGER);
-        }
-
+        ngx_add_timer(c->read, NGX_MESH_LINGER);
         return;
     }
-
-    idle = ngx_current_msec - ms->active;
 
     if (idle < ms->conf->client_timeout) {
         ngx_add_timer(c->read, ms->conf->client_timeout - idle);
@@ -415,6 +413,14 @@ ngx_mesh_session_post(ngx_mesh_session_t *ms)
 
         } else {
             ms->active = ngx_current_msec;
+
+            /* the first that does not fit has to ask for more room */
+
+            if (!c->write->ready
+                && ngx_handle_write_event(c->write, 0) != NGX_OK)
+            {
+                ms->failed = 1;
+            }
         }
     }
 
