@@ -44,14 +44,12 @@ ngx_mesh_link_read_handler(ngx_event_t *rev)
     if (c->close) {
         c->close = 0;
 
-        if (c->error) {
+        if (c->error || ngx_mesh_worker.nsessions == 0) {
             ngx_mesh_link_close(link, "nginx exits", 0);
-
-        } else if (ngx_mesh_worker.nsessions == 0) {
-            ngx_mesh_link_close(link, "nginx exits", 0);
+            return;
         }
 
-        return;
+        /* during a TLS handshake nobody saw it, so this may be an answer */
     }
 
     if (!link->connected || link->failed) {
