@@ -309,11 +309,20 @@ ngx_mesh_out_flush(ngx_mesh_out_t *out, ngx_connection_t *c)
             }
 
             if (n == NGX_AGAIN || n == 0) {
+#if (NGX_SSL)
+                if (c->ssl) {
+
+                    /* a record that is encrypted must be offered again */
+
+                    out->begun = ngx_min(size, NGX_MESH_TLS_RECORD);
+                }
+#endif
                 return NGX_AGAIN;
             }
 
             chunk->buf.pos += n;
             out->size -= n;
+            out->begun = 0;
 
             cl = ((size_t) n == size) ? chunk->chain.next : &chunk->chain;
 

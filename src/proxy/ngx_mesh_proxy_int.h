@@ -22,6 +22,7 @@
 #define NGX_MESH_CHUNK_CLASSES   5        /* doubled each, up to 64 KiB */
 #define NGX_MESH_CHUNKS_KEPT     1048576  /* bytes of each class */
 #define NGX_MESH_WRITE_AT_ONCE   20000    /* bytes queued in one turn */
+#define NGX_MESH_TLS_RECORD      16384
 #define NGX_MESH_SLOT_BITS       18
 #define NGX_MESH_SLOT_MASK       ((1 << NGX_MESH_SLOT_BITS) - 1)
 #define NGX_MESH_SLOTS_MAX       (NGX_MESH_SLOT_MASK - 1)
@@ -69,10 +70,12 @@ typedef struct {
     ngx_mesh_chunk_t          *first;
     ngx_mesh_chunk_t          *last;
     size_t                     size;           /* bytes not sent yet */
+    size_t                     begun;          /* of them TLS holds already */
     uint64_t                   queued;         /* bytes ever queued */
 } ngx_mesh_out_t;
 
-#define ngx_mesh_out_sent(out)   ((out)->queued - (out)->size)
+#define ngx_mesh_out_sent(out)                                               \
+    ((out)->queued - (out)->size + (out)->begun)
 
 
 typedef struct {
