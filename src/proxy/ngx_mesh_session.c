@@ -217,13 +217,15 @@ ngx_mesh_session_timeout(ngx_mesh_session_t *ms)
 
     if (ms->draining) {
         if (ms->nrequests == 0
-            && (ms->out.size == 0 || idle >= ms->conf->client_timeout))
+            && ((ms->out.size == 0 && !ngx_mesh_reader_partial(&ms->reader))
+                || idle >= ms->conf->client_timeout))
         {
             ngx_mesh_session_close(ms, NGX_OK);
             return;
         }
 
-        /* the worker stays for answers, those not read yet included */
+        /* the worker stays for answers, those not read yet included, and for
+           the rest of a frame, which has its own time */
 
         ngx_add_timer(c->read, NGX_MESH_LINGER);
         return;
