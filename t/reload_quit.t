@@ -86,6 +86,28 @@ ok(wait_for(sub { $t->gone }, 8), '... and nginx is gone');
 $t->stop;
 
 
+# half of a call when the notice came
+
+$t = start('mesh_header_timeout 5s;');
+$client = $t->tcp('rpc');
+$idle = $t->tcp('rpc');
+
+my $call = Mesh::Dubbo::request(service => 'demo.Echo', id => 9,
+                                args => [ 'x' x 3000 ]);
+$client->send(substr $call, 0, 1000);
+$idle->send(substr $call, 0, 7);
+sleep 0.3;
+$t->signal('QUIT');
+is($client->recv_frame->{kind}, 'readonly', 'the notice comes into a frame');
+sleep 1;
+$client->send(substr $call, 1000);
+is(went($client->recv_frame), 'ok', '... which is served when it is whole');
+is($client->closed(5), 'eof', '... then it closes');
+ok(!$t->gone, 'half a header is waited for as well');
+ok(wait_for(sub { $t->gone }, 20), '... not longer than mesh_header_timeout');
+$t->stop;
+
+
 # a call without an answer: its time is the end of it
 
 $t = start('mesh_timeout 1s;');
