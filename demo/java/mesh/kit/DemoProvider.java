@@ -1,0 +1,51 @@
+package mesh.kit;
+
+import org.apache.dubbo.config.ProtocolConfig;
+import org.apache.dubbo.config.RegistryConfig;
+import org.apache.dubbo.config.ServiceConfig;
+
+import com.example.Greeter;
+
+/**
+ * A provider of the demo: {@code DemoProvider port=N name=v1}.  Prints "READY"
+ * and ends with its standard input.
+ */
+public final class DemoProvider {
+
+    private DemoProvider() {
+    }
+
+    public static void main(String[] args) throws Exception {
+        Line options = Line.parse("provider " + String.join(" ", args));
+        String name = options.get("name");
+
+        Sdk.stayOnLoopback();
+
+        ProtocolConfig protocol = new ProtocolConfig("dubbo", options.number("port", 0));
+        protocol.setHost(Sdk.LOOPBACK);
+
+        RegistryConfig none = new RegistryConfig("N/A");
+        none.setRegister(false);
+
+        Greeter greeter = who -> "Hello " + who + ", this is " + name;
+
+        ServiceConfig<Greeter> service = new ServiceConfig<>();
+        service.setApplication(Sdk.application("demo-provider"));
+        service.setRegistry(none);
+        service.setRegister(false);
+        service.setProtocol(protocol);
+        service.setInterface(Greeter.class);
+        service.setVersion("1.0.0");
+        service.setRef(greeter);
+        service.export();
+
+        System.out.println("READY");
+        System.out.flush();
+
+        while (System.in.read() >= 0) {
+            /* nothing is said to a provider */
+        }
+
+        Runtime.getRuntime().halt(0);
+    }
+}
