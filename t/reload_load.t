@@ -127,7 +127,8 @@ sub calls { $t->sum($t->metrics, 'mesh_requests_total') }
 
 wait_for { calls() > 100 } 10, 'load';
 
-my (%first, $counted);
+my $fds = fds($t->pid);
+my ($memory, $counted);
 my ($failed, $back) = (0, 0);
 
 for my $n (1 .. $reloads) {
@@ -146,7 +147,7 @@ for my $n (1 .. $reloads) {
     next if $n != 5;
 
     wait_for { !$t->leaving } 20, 'old workers to go';
-    %first = (fds => fds($t->pid), memory => memory($t->pid));
+    $memory = memory($t->pid);
 }
 
 is($failed, 0, "$reloads reloads");
@@ -174,11 +175,12 @@ is($sum[3], 0, '... none stayed without an answer');
 cmp_ok($sum[2], '>=', $clients, '... while the clients moved on');
 
 ok(wait_for(sub { !$t->leaving }, 20), 'no old worker is left');
-is(fds($t->pid), $first{fds}, 'the master leaks no descriptors');
+wait_for { fds($t->pid) == $fds } 10;
+is(fds($t->pid), $fds, 'the master leaks no descriptors');
 
 SKIP: {
     skip 'memory is kept by the sanitizer', 1 if Mesh::Test::sanitized();
-    cmp_ok(memory($t->pid) - $first{memory}, '<', 1024,
+    cmp_ok(memory($t->pid) - $memory, '<', 1024,
            '... and no memory (kB)');
 }
 
