@@ -17,6 +17,8 @@ use Mesh::Test;
 
 use IO::Socket::INET;
 use Mesh::Port qw(free_port);
+use POSIX ();
+use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(sleep);
 
 my $t = Mesh::Test->new;
@@ -43,13 +45,42 @@ sub full_port {
     return ($port, $listen);
 }
 
+# one that accepts and resets
+
+sub rude_port {
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+                                       Listen => 128)
+        or die "cannot listen: $!";
+
+    my $pid = fork // die "fork: $!";
+    return ($listen->sockport, $pid) if $pid;
+
+    $SIG{$_} = 'DEFAULT' for qw(INT TERM ALRM);
+    alarm 300;
+
+    while (my $socket = $listen->accept) {
+        setsockopt $socket, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0;
+        close $socket;
+    }
+
+    POSIX::_exit(0);
+}
+
+my ($rude, $rude_pid) = rude_port();
+END { kill 'KILL', $rude_pid if $rude_pid }
+
 my ($silent, $silent_listen) = full_port();
 my ($late, $late_listen) = full_port();
 
 $t->write_conf(conf(
-    server => 'mesh_connect_timeout 300ms; mesh_timeout 8s;',
+    server => 'mesh_connect_timeout 300ms; mesh_timeout 8s;
+               mesh_idempotent demo.*:get*;
+               mesh_next_upstream error tries=2 budget=100%;',
     service => "endpoint 127.0.0.1:$silent; endpoint $at;",
-    mesh => "service demo.Late { endpoint 127.0.0.1:$late; }
+    mesh => "service demo.Rude {
+                 endpoint 127.0.0.1:$rude max_fails=0; endpoint $at;
+             }
+             service demo.Late { endpoint 127.0.0.1:$late; }
              service demo.Silent { endpoint 127.0.0.1:$silent; }",
     stream => "server {
                    listen 127.0.0.1:%%PORT_patient%%;
@@ -96,5 +127,24 @@ my $provider = Mesh::Peer->new(value => 'late', port => $late);
 my @late = $patient->recv_frames(10, 20);
 is_deeply(statuses(@late), { late => 10 },
           'an endpoint that accepts late gets what waited');
+
+
+# a reset as soon as it is connected: nobody knows what it has read, so the
+# calls are answered, and those that may be repeated are
+
+my %rude = (service => 'demo.Rude');
+
+for (1 .. 3) {
+    is_deeply(statuses(burst($client, 40, %rude, method => 'getUser')),
+              { good => 40 }, 'reset at once: idempotent calls survive');
+    sleep 0.2;
+}
+
+my $went = statuses(burst($client, 40, %rude, method => 'saveUser'));
+is(($went->{good} // 0) + ($went->{'status 70'} // 0), 40,
+   '... others are answered');
+
+kill 'KILL', $rude_pid;
+waitpid $rude_pid, 0;
 
 $t->done;
