@@ -325,9 +325,17 @@ ngx_mesh_balancer_random(ngx_mesh_view_t *view, size_t size, ngx_uint_t backup,
         return best;
     }
 
-    view->next = ngx_random() % view->nmembers;
+    n = ngx_random() % view->nmembers;
 
-    return ngx_mesh_balancer_equal(view, size, backup, mask, avoid);
+    for (i = 0; i < view->nmembers; i++, n++) {
+        m = &view->members[n % view->nmembers];
+
+        if (ngx_mesh_balancer_usable(m, size, backup, mask, avoid)) {
+            return m;
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -312,9 +312,9 @@ ngx_mesh_out_flush(ngx_mesh_out_t *out, ngx_connection_t *c)
 #if (NGX_SSL)
                 if (c->ssl) {
 
-                    /* a record that is encrypted must be offered again */
+                    /* SSL_write() wants to see the same bytes again */
 
-                    out->begun = ngx_min(size, NGX_MESH_TLS_RECORD);
+                    out->begun = size;
                 }
 #endif
                 return NGX_AGAIN;
@@ -331,7 +331,10 @@ ngx_mesh_out_flush(ngx_mesh_out_t *out, ngx_connection_t *c)
 
             sent = c->sent;
 
-            cl = c->send_chain(c, &chunk->chain, 0);
+            /* without the limit an empty chunk at the end, as is left when
+               frames are taken back, would have it write nothing for ever */
+
+            cl = c->send_chain(c, &chunk->chain, (off_t) out->size);
 
             if (cl == NGX_CHAIN_ERROR) {
                 return NGX_ERROR;
@@ -368,6 +371,7 @@ ngx_mesh_out_destroy(ngx_mesh_out_t *out)
 
     out->last = NULL;
     out->size = 0;
+    out->begun = 0;
 }
 
 
@@ -375,6 +379,7 @@ void
 ngx_mesh_reader_destroy(ngx_mesh_reader_t *reader)
 {
     if (reader->part) {
+        ngx_mesh_worker.partial_size -= reader->part->size;
         ngx_mesh_chunk_free(reader->part);
         reader->part = NULL;
     }
@@ -398,7 +403,7 @@ ngx_mesh_read(ngx_connection_t *c, ngx_mesh_reader_t *reader,
 
     for (turns = 0; /* void */ ; turns++) {
 
-        if (reader->stop || !c->read->ready) {
+        if ((reader->stop && reader->part == NULL) || !c->read->ready) {
             return NGX_AGAIN;
         }
 
@@ -528,6 +533,7 @@ ngx_mesh_read_part(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
 
     part = reader->part;
     reader->part = NULL;
+    ngx_mesh_worker.partial_size -= part->size;
 
     (void) codec->head(codec, part->buf.start, reader->need, &f);
 
@@ -577,7 +583,15 @@ ngx_mesh_read_buffer(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
             return NGX_ABORT;
         }
 
-        if (f.size > max_frame) {
+        /* what half frames may hold is limited too: large ones are refused
+           then, as long as they are not here already */
+
+        reader->crowded = (f.size <= max_frame
+                           && f.size > n && f.size > NGX_MESH_RECV_SIZE
+                           && ngx_mesh_worker.partial_size + f.size
+                              > ngx_mesh_worker.buffer_max);
+
+        if (f.size > max_frame || reader->crowded) {
             oversize(data, &f);
             reader->skip = f.size;
             continue;
@@ -622,6 +636,8 @@ ngx_mesh_read_save(ngx_mesh_reader_t *reader, u_char *p, size_t n, size_t size)
     if (reader->part == NULL) {
         return NGX_ERROR;
     }
+
+    ngx_mesh_worker.partial_size += reader->part->size;
 
     reader->need = size;
     reader->part->buf.last = ngx_cpymem(reader->part->buf.start, p, n);

@@ -7,6 +7,11 @@
 #include "ngx_mesh_proxy_int.h"
 
 
+/* pause (ms) when this process has no more descriptors */
+
+#define NGX_MESH_DIAL_PAUSE  100
+
+
 static ngx_mesh_link_t *ngx_mesh_link_dial(ngx_mesh_bundle_t *bundle,
     ngx_mesh_session_t *owner, uint8_t variant);
 static ngx_mesh_link_t *ngx_mesh_link_create(ngx_mesh_bundle_t *bundle);
@@ -132,7 +137,17 @@ ngx_mesh_link_dial(ngx_mesh_bundle_t *bundle, ngx_mesh_session_t *owner,
     if (rc != NGX_OK && rc != NGX_AGAIN) {
         ngx_mesh_link_destroy(link);
         ngx_mesh_count(NGX_MESH_M_LINK_CONNECT);
-        ngx_mesh_peer_failed(peer, 1);
+
+        if (rc == NGX_ERROR) {
+
+            /* no descriptor or connection left: not the peer's fault */
+
+            peer->backoff = 1;
+            peer->dial_after = ngx_current_msec + NGX_MESH_DIAL_PAUSE;
+            return NULL;
+        }
+
+        ngx_mesh_peer_failed(peer, NGX_MESH_DIAL_REFUSED);
         return NULL;
     }
 
@@ -198,6 +213,7 @@ ngx_mesh_link_create(ngx_mesh_bundle_t *bundle)
 
     link->pool = pool;
     link->bundle = bundle;
+    bundle->peer->refs++;
 
     ngx_queue_init(&link->used);
     ngx_queue_init(&link->resting);
@@ -222,11 +238,15 @@ ngx_mesh_link_create(ngx_mesh_bundle_t *bundle)
 static void
 ngx_mesh_link_destroy(ngx_mesh_link_t *link)
 {
+    ngx_mesh_peer_t  *peer;
+
     ngx_mesh_reader_destroy(&link->reader);
     ngx_mesh_out_destroy(&link->out);
     ngx_mesh_slot_destroy(link);
 
+    peer = link->bundle->peer;
     ngx_destroy_pool(link->pool);
+    ngx_mesh_peer_release(peer);
 }
 
 
@@ -265,7 +285,8 @@ ngx_mesh_link_close(ngx_mesh_link_t *link, char *reason, ngx_uint_t failure)
 
     ngx_mesh_gauge(NGX_MESH_G_LINKS, -1);
 
-    dial = !link->answered;
+    dial = link->answered ? 0 : link->connected ? NGX_MESH_DIAL_MUTE
+                                                : NGX_MESH_DIAL_REFUSED;
 
     if (failure) {
         ngx_mesh_count(link->connected ? NGX_MESH_M_LINK_FAILED
@@ -288,6 +309,14 @@ ngx_mesh_link_close(ngx_mesh_link_t *link, char *reason, ngx_uint_t failure)
         c->ssl->no_wait_shutdown = 1;
         c->ssl->no_send_shutdown = failure ? 1 : 0;
         (void) ngx_ssl_shutdown(c);
+
+        if (c->ssl) {
+
+            /* the socket is full: nobody waits for the farewell */
+
+            SSL_free(c->ssl->connection);
+            c->ssl = NULL;
+        }
     }
 #endif
 
@@ -330,6 +359,22 @@ ngx_mesh_link_forget_callbacks(ngx_mesh_link_t *link)
             ngx_free(rev);
             ms->nreverse--;
         }
+    }
+}
+
+
+void
+ngx_mesh_link_purge_all(void)
+{
+    ngx_queue_t      *q;
+    ngx_mesh_link_t  *link;
+
+    for (q = ngx_queue_head(&ngx_mesh_worker.links);
+         q != ngx_queue_sentinel(&ngx_mesh_worker.links);
+         q = ngx_queue_next(q))
+    {
+        link = ngx_queue_data(q, ngx_mesh_link_t, all);
+        ngx_mesh_link_purge(link);
     }
 }
 
@@ -583,6 +628,15 @@ ngx_mesh_link_purge(ngx_mesh_link_t *link)
         r = ngx_queue_data(q, ngx_mesh_request_t, by_link);
 
         if (r->offset < sent) {
+
+            if (r->dead) {
+
+                /* it was sent after all, between its end and this walk */
+
+                r->dead = 0;
+                ngx_mesh_slot_rest(r);
+            }
+
             continue;
         }
 

@@ -138,6 +138,13 @@ ngx_mesh_link_frame(void *data, u_char *p, ngx_mesh_frame_t *f,
     case NGX_MESH_FRAME_HEARTBEAT:
         ngx_mesh_count(NGX_MESH_M_HB_PROVIDER);
 
+        if (link->out.size > link->bundle->conf->link_buffer) {
+
+            /* it asks and does not read */
+
+            break;
+        }
+
         dst = ngx_mesh_out_reserve(&link->out, f->size + 256);
 
         if (dst) {
@@ -254,7 +261,9 @@ ngx_mesh_link_request(ngx_mesh_link_t *link, u_char *p, ngx_mesh_frame_t *f,
 
     ngx_mesh_count(NGX_MESH_M_CALLBACK);
 
-    if (f->kind == NGX_MESH_FRAME_ONEWAY) {
+    if (f->kind == NGX_MESH_FRAME_ONEWAY
+        || link->out.size > link->bundle->conf->link_buffer)
+    {
         return;
     }
 
@@ -297,7 +306,13 @@ ngx_mesh_link_oversize(void *data, ngx_mesh_frame_t *f)
         return;
     }
 
-    ngx_str_set(&text, "the answer is larger than mesh_max_frame");
+    if (link->reader.crowded) {
+        ngx_str_set(&text, "no room for the answer within worker_buffer");
+
+    } else {
+        ngx_str_set(&text, "the answer is larger than mesh_max_frame");
+    }
+
     ngx_mesh_request_fail(r, NGX_MESH_ERR_BAD_RESPONSE, 0, &text);
 }
 
@@ -359,8 +374,14 @@ ngx_mesh_link_timer_handler(ngx_event_t *ev)
         quiet = 0;
     }
 
-    ngx_add_timer(ev, (quiet && quiet < heartbeat && !link->waiting)
-                      ? heartbeat - quiet : heartbeat);
+    if (link->waiting) {
+        quiet = ngx_current_msec - link->asked;
+        ngx_add_timer(ev, ngx_max(2 * heartbeat - quiet, 1));
+        return;
+    }
+
+    ngx_add_timer(ev, (quiet && quiet < heartbeat) ? heartbeat - quiet
+                                                   : heartbeat);
 }
 
 

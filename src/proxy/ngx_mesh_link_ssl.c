@@ -131,11 +131,7 @@ ngx_mesh_link_ssl_name(ngx_mesh_link_t *link, ngx_str_t *name)
     u_char     *p, *last;
     ngx_str_t  *src;
 
-    src = &link->bundle->conf->ssl_name;
-
-    if (src->len == 0) {
-        src = &link->bundle->peer->host;
-    }
+    src = &link->bundle->host;
 
     p = ngx_pnalloc(link->pool, src->len + 1);
     if (p == NULL) {

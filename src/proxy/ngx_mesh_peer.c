@@ -80,7 +80,7 @@ ngx_mesh_peer_get(ngx_mesh_endpoint_t *endpoint)
 }
 
 
-/* one block holds the peer, its address and its names */
+/* one block holds the peer, its address and its name */
 
 static ngx_mesh_peer_t *
 ngx_mesh_peer_create(ngx_mesh_endpoint_t *endpoint, uint32_t hash)
@@ -89,8 +89,7 @@ ngx_mesh_peer_create(ngx_mesh_endpoint_t *endpoint, uint32_t hash)
     ngx_mesh_peer_t  *peer;
 
     peer = ngx_calloc(sizeof(ngx_mesh_peer_t) + endpoint->socklen
-                      + endpoint->name.len + endpoint->host.len,
-                      ngx_cycle->log);
+                      + endpoint->name.len, ngx_cycle->log);
     if (peer == NULL) {
         return NULL;
     }
@@ -103,11 +102,7 @@ ngx_mesh_peer_create(ngx_mesh_endpoint_t *endpoint, uint32_t hash)
 
     peer->name.data = p;
     peer->name.len = endpoint->name.len;
-    p = ngx_cpymem(p, endpoint->name.data, endpoint->name.len);
-
-    peer->host.data = p;
-    peer->host.len = endpoint->host.len;
-    ngx_memcpy(p, endpoint->host.data, endpoint->host.len);
+    ngx_memcpy(p, endpoint->name.data, endpoint->name.len);
 
     peer->node.key = hash;
     peer->refs = 1;
@@ -122,10 +117,7 @@ ngx_mesh_peer_create(ngx_mesh_endpoint_t *endpoint, uint32_t hash)
 }
 
 
-/*
- * The state of a peer survives the services that name it: only what has
- * neither a user nor a link goes.
- */
+/* views and links hold a reference each */
 
 void
 ngx_mesh_peer_release(ngx_mesh_peer_t *peer)
@@ -135,13 +127,6 @@ ngx_mesh_peer_release(ngx_mesh_peer_t *peer)
 
     if (--peer->refs) {
         return;
-    }
-
-    for (bundle = peer->bundles; bundle; bundle = bundle->next) {
-        if (bundle->nlinks) {
-            peer->refs++;
-            return;
-        }
     }
 
     if (ngx_queue_empty(&peer->queue)) {
@@ -177,20 +162,40 @@ ngx_mesh_peer_release(ngx_mesh_peer_t *peer)
 
 ngx_mesh_bundle_t *
 ngx_mesh_peer_bundle(ngx_mesh_peer_t *peer, ngx_mesh_link_conf_t *conf,
-    const ngx_mesh_codec_t *codec)
+    const ngx_mesh_codec_t *codec, ngx_str_t *host)
 {
+    ngx_str_t           name;
     ngx_mesh_bundle_t  *bundle;
 
+    ngx_str_null(&name);
+
+#if (NGX_SSL)
+    if (conf->ssl) {
+
+        /* one address may be known by several names, each with its own
+           certificate */
+
+        name = conf->ssl_name.len ? conf->ssl_name : *host;
+    }
+#endif
+
     for (bundle = peer->bundles; bundle; bundle = bundle->next) {
-        if (bundle->conf == conf && bundle->codec == codec) {
+        if (bundle->conf == conf && bundle->codec == codec
+            && bundle->host.len == name.len
+            && ngx_memcmp(bundle->host.data, name.data, name.len) == 0)
+        {
             return bundle;
         }
     }
 
-    bundle = ngx_calloc(sizeof(ngx_mesh_bundle_t), ngx_cycle->log);
+    bundle = ngx_calloc(sizeof(ngx_mesh_bundle_t) + name.len, ngx_cycle->log);
     if (bundle == NULL) {
         return NULL;
     }
+
+    bundle->host.len = name.len;
+    bundle->host.data = (u_char *) bundle + sizeof(ngx_mesh_bundle_t);
+    ngx_memcpy(bundle->host.data, name.data, name.len);
 
     bundle->peer = peer;
     bundle->conf = conf;
@@ -278,9 +283,12 @@ ngx_mesh_peer_failed(ngx_mesh_peer_t *peer, ngx_uint_t dial)
         pause = ngx_min(pause, NGX_MESH_DIAL_MAX);
         pause -= ngx_random() % (pause / 4);
 
+        if (dial != NGX_MESH_DIAL_MUTE || peer->dial_fails) {
+            peer->dial_after = ngx_current_msec + pause;
+            peer->backoff = 1;
+        }
+
         peer->dial_fails++;
-        peer->dial_after = ngx_current_msec + pause;
-        peer->backoff = 1;
     }
 
     if (peer->max_fails && peer->fails >= peer->max_fails) {

@@ -22,7 +22,6 @@
 #define NGX_MESH_CHUNK_CLASSES   5        /* doubled each, up to 64 KiB */
 #define NGX_MESH_CHUNKS_KEPT     1048576  /* bytes of each class */
 #define NGX_MESH_WRITE_AT_ONCE   20000    /* bytes queued in one turn */
-#define NGX_MESH_TLS_RECORD      16384
 #define NGX_MESH_SLOT_BITS       18
 #define NGX_MESH_SLOT_MASK       ((1 << NGX_MESH_SLOT_BITS) - 1)
 #define NGX_MESH_SLOTS_MAX       (NGX_MESH_SLOT_MASK - 1)
@@ -82,7 +81,8 @@ typedef struct {
     ngx_mesh_chunk_t          *part;           /* frame not complete yet */
     size_t                     need;           /* its whole size */
     size_t                     skip;           /* bytes of a refused frame */
-    unsigned                   stop:1;         /* read no more */
+    unsigned                   stop:1;         /* read no more frames */
+    unsigned                   crowded:1;      /* refused for lack of room */
     uint8_t                    nhead;
     u_char                     head[NGX_MESH_HEAD_MAX];
 } ngx_mesh_reader_t;
@@ -231,6 +231,7 @@ struct ngx_mesh_bundle_s {
     const ngx_mesh_codec_t    *codec;
     ngx_queue_t                links;
     ngx_uint_t                 nlinks;
+    ngx_str_t                  host;           /* name for TLS */
 #if (NGX_SSL)
     ngx_ssl_session_t         *ssl_session;
 #endif
@@ -241,7 +242,6 @@ struct ngx_mesh_peer_s {
     ngx_rbtree_node_t          node;           /* key: hash of the address */
     ngx_queue_t                queue;          /* same hash */
     ngx_str_t                  name;
-    ngx_str_t                  host;
     struct sockaddr           *sockaddr;
     socklen_t                  socklen;
     ngx_mesh_bundle_t         *bundles;
@@ -358,6 +358,7 @@ typedef struct {
     ngx_mesh_chunk_t          *slices;         /* free ones */
     ngx_mesh_chunk_list_t      chunks[NGX_MESH_CHUNK_CLASSES];
     size_t                     buffer_max;
+    size_t                     partial_size;   /* held by half frames */
 
     uint64_t                   now;            /* us, monotonic */
     ngx_event_t                clock;
@@ -535,6 +536,7 @@ void ngx_mesh_link_post(ngx_mesh_link_t *link);
 
 /* takes frames of dead requests out of what is not sent yet */
 void ngx_mesh_link_purge(ngx_mesh_link_t *link);
+void ngx_mesh_link_purge_all(void);
 
 /* a slot was freed: a draining link may be over */
 void ngx_mesh_link_done(ngx_mesh_link_t *link);
@@ -565,7 +567,8 @@ ngx_int_t ngx_mesh_link_ssl_init(ngx_mesh_link_t *link);
 ngx_mesh_peer_t *ngx_mesh_peer_get(ngx_mesh_endpoint_t *endpoint);
 void ngx_mesh_peer_release(ngx_mesh_peer_t *peer);
 ngx_mesh_bundle_t *ngx_mesh_peer_bundle(ngx_mesh_peer_t *peer,
-    ngx_mesh_link_conf_t *conf, const ngx_mesh_codec_t *codec);
+    ngx_mesh_link_conf_t *conf, const ngx_mesh_codec_t *codec,
+    ngx_str_t *host);
 
 #define NGX_MESH_PEER_DOWN      0x01     /* by configuration, weight 0 */
 #define NGX_MESH_PEER_EJECTED   0x02     /* too many failures */
@@ -574,6 +577,11 @@ ngx_mesh_bundle_t *ngx_mesh_peer_bundle(ngx_mesh_peer_t *peer,
 #define NGX_MESH_PEER_FULL      0x10     /* its links take no more */
 
 ngx_uint_t ngx_mesh_peer_state(ngx_mesh_member_t *m, size_t size);
+
+#define NGX_MESH_DIAL_REFUSED   1        /* there was no connection */
+#define NGX_MESH_DIAL_MUTE      2        /* one that ended without a word: only
+                                            several in a row are waited out */
+
 void ngx_mesh_peer_failed(ngx_mesh_peer_t *peer, ngx_uint_t dial);
 void ngx_mesh_peer_ok(ngx_mesh_peer_t *peer);
 void ngx_mesh_peer_set_readonly(ngx_mesh_peer_t *peer);

@@ -32,6 +32,8 @@ static void ngx_mesh_request_enter(ngx_mesh_request_t *r,
     ngx_mesh_session_t *ms);
 static ngx_int_t ngx_mesh_request_again(ngx_mesh_request_t *r,
     ngx_uint_t rest);
+static ngx_int_t ngx_mesh_request_retry(ngx_mesh_request_t *r,
+    ngx_uint_t rest);
 static ngx_uint_t ngx_mesh_request_may_retry(ngx_mesh_request_t *r,
     ngx_uint_t condition);
 static void ngx_mesh_request_leave(ngx_mesh_request_t *r, ngx_uint_t rest);
@@ -184,7 +186,15 @@ ngx_mesh_request_link(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
         owner = ms;
 
         link = ngx_mesh_request_pinned(ms, view, variant);
+
         if (link) {
+            if (link->out.size
+                && link->out.size + size > view->conf->link_buffer)
+            {
+                *err = NGX_MESH_ERR_OVERLOAD;
+                return NULL;
+            }
+
             return link;
         }
     }
@@ -485,7 +495,7 @@ ngx_mesh_request_lost(ngx_mesh_request_t *r, ngx_uint_t written,
         return;
     }
 
-    if (!r->session->failed) {
+    if (!r->session->failed && !ngx_terminate) {
 
         if (!written) {
 
@@ -499,9 +509,8 @@ ngx_mesh_request_lost(ngx_mesh_request_t *r, ngx_uint_t written,
             }
 
         } else if (ngx_mesh_request_may_retry(r, NGX_MESH_NEXT_ERROR)
-                   && ngx_mesh_request_again(r, 0) == NGX_OK)
+                   && ngx_mesh_request_retry(r, 0) == NGX_OK)
         {
-            ngx_mesh_count(NGX_MESH_M_RETRY);
             return;
         }
     }
@@ -524,9 +533,8 @@ ngx_mesh_request_expire(ngx_mesh_request_t *r)
         /* only this try has had its time */
 
         if (sent && ngx_mesh_request_may_retry(r, NGX_MESH_NEXT_TIMEOUT)
-            && ngx_mesh_request_again(r, 1) == NGX_OK)
+            && ngx_mesh_request_retry(r, 1) == NGX_OK)
         {
-            ngx_mesh_count(NGX_MESH_M_RETRY);
             return;
         }
 
@@ -632,9 +640,31 @@ ngx_mesh_request_may_retry(ngx_mesh_request_t *r, ngx_uint_t condition)
         return 0;
     }
 
-    view->tokens -= NGX_MESH_TOKENS_RETRY;
-
     return 1;
+}
+
+
+/* a retry that was made is paid for */
+
+static ngx_int_t
+ngx_mesh_request_retry(ngx_mesh_request_t *r, ngx_uint_t rest)
+{
+    ngx_int_t         rc;
+    ngx_mesh_view_t  *view;
+
+    view = r->entry->view;
+    view->refs++;
+
+    rc = ngx_mesh_request_again(r, rest);
+
+    if (rc == NGX_OK) {
+        view->tokens -= NGX_MESH_TOKENS_RETRY;
+        ngx_mesh_count(NGX_MESH_M_RETRY);
+    }
+
+    ngx_mesh_view_release(view);
+
+    return rc;
 }
 
 

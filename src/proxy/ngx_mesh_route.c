@@ -13,6 +13,11 @@
  */
 
 
+/* longer names are not read: no service can be found by them anyway */
+
+#define NGX_MESH_NAMES_MAX  2048
+
+
 typedef struct {
     ngx_mesh_proxy_conf_t   *conf;
     ngx_str_t                interface;
@@ -81,6 +86,19 @@ ngx_mesh_route_find(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
 
     codec->facts(codec, p, f, want, facts);
 
+    if (facts->names
+        && facts->interface.len + facts->version.len + facts->method.len
+           + facts->group.len > NGX_MESH_NAMES_MAX)
+    {
+        /* the cache is for names that somebody has given to a service */
+
+        facts->names = 0;
+        facts->interface.len = 0;
+        facts->version.len = 0;
+        facts->method.len = 0;
+        facts->group.len = 0;
+    }
+
     if (!facts->names) {
         ngx_mesh_count(NGX_MESH_M_UNREADABLE);
     }
@@ -109,7 +127,7 @@ ngx_mesh_route_find(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
         codec->facts(codec, p, f,
                      NGX_MESH_WANT_ATTACHMENTS|NGX_MESH_WANT_FORCED, facts);
 
-        if (facts->group.len == 0) {
+        if (facts->group.len == 0 || facts->group.len > NGX_MESH_NAMES_MAX) {
             return ngx_mesh_route_lookup(&key);
         }
 
@@ -561,7 +579,8 @@ ngx_mesh_view_members(ngx_mesh_view_t *view)
 
         view->nmembers++;
 
-        m->bundle = ngx_mesh_peer_bundle(m->peer, view->conf, view->codec);
+        m->bundle = ngx_mesh_peer_bundle(m->peer, view->conf, view->codec,
+                                         &e->host);
         if (m->bundle == NULL) {
             return NGX_ERROR;
         }

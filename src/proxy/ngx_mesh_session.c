@@ -29,7 +29,8 @@ static void ngx_mesh_session_leave(void);
 
 
 #define ngx_mesh_session_crowded()                                           \
-    ((size_t) ngx_mesh_gauges[NGX_MESH_G_BUFFERS] > ngx_mesh_worker.buffer_max)
+    ((size_t) ngx_mesh_gauges[NGX_MESH_G_BUFFERS]                             \
+     > ngx_mesh_worker.buffer_max + ngx_mesh_worker.partial_size)
 
 
 void
@@ -257,6 +258,11 @@ ngx_mesh_session_frame(void *data, u_char *p, ngx_mesh_frame_t *f,
 
     ms = data;
 
+    if (ms->in_partial) {
+        ngx_queue_remove(&ms->partial);
+        ms->in_partial = 0;
+    }
+
     switch (f->kind) {
 
     case NGX_MESH_FRAME_REQUEST:
@@ -349,19 +355,31 @@ static void
 ngx_mesh_session_oversize(void *data, ngx_mesh_frame_t *f)
 {
     ngx_str_t            text;
+    ngx_uint_t           err;
     ngx_mesh_session_t  *ms;
 
     ms = data;
 
     ngx_mesh_count(NGX_MESH_M_OVERSIZE);
 
-    ngx_log_error(NGX_LOG_INFO, ms->connection->log, 0,
-                  "client sent a frame of %uz bytes, "
-                  "\"mesh_max_frame\" is %uz", f->size, ms->conf->max_frame);
+    err = ms->reader.crowded ? NGX_MESH_ERR_OVERLOAD : NGX_MESH_ERR_TOO_LARGE;
+
+    if (ms->reader.crowded) {
+        ngx_log_error(NGX_LOG_INFO, ms->connection->log, 0,
+                      "no room for a frame of %uz bytes within "
+                      "\"worker_buffer\"", f->size);
+        ngx_str_set(&text, "no room for the request");
+
+    } else {
+        ngx_log_error(NGX_LOG_INFO, ms->connection->log, 0,
+                      "client sent a frame of %uz bytes, "
+                      "\"mesh_max_frame\" is %uz", f->size,
+                      ms->conf->max_frame);
+        ngx_str_set(&text, "the request is larger than mesh_max_frame");
+    }
 
     if (f->kind == NGX_MESH_FRAME_REQUEST || f->kind == NGX_MESH_FRAME_ONEWAY) {
-        ngx_str_set(&text, "the request is larger than mesh_max_frame");
-        ngx_mesh_request_refuse(ms, f, NGX_MESH_ERR_TOO_LARGE, &text);
+        ngx_mesh_request_refuse(ms, f, err, &text);
     }
 }
 
@@ -371,6 +389,16 @@ ngx_mesh_session_queue(ngx_mesh_session_t *ms, u_char *p, size_t size,
     ngx_mesh_chunk_t *chunk)
 {
     u_char  *dst;
+
+    if (ms->out.size > ms->conf->client_buffer && !ms->failed) {
+
+        /* one answer may be larger, but nothing comes on top of it */
+
+        ms->failed = 1;
+        ms->slow = 1;
+        ngx_post_event(ms->connection->write, &ngx_posted_events);
+        return NGX_DECLINED;
+    }
 
     if (chunk && size > ms->conf->buffer_size) {
         chunk->refs++;
@@ -426,10 +454,6 @@ ngx_mesh_session_post(ngx_mesh_session_t *ms)
         }
     }
 
-    if (ms->out.size > ms->conf->client_buffer && !ms->failed) {
-        ms->failed = 1;
-        ms->slow = 1;
-    }
 
     if (ms->out.size > ms->conf->client_buffer / 4
         || ngx_mesh_session_crowded())
@@ -549,7 +573,7 @@ ngx_mesh_session_check_partial(void)
         next = ngx_queue_next(q);
         ms = ngx_queue_data(q, ngx_mesh_session_t, partial);
 
-        if (ms->in_paused
+        if ((ms->in_paused && ms->reader.part == NULL)
             || ngx_current_msec - ms->since < ms->conf->header_timeout)
         {
             continue;
@@ -686,31 +710,19 @@ static void
 ngx_mesh_session_close(ngx_mesh_session_t *ms, ngx_int_t rc)
 {
     ngx_queue_t         *q;
-    ngx_mesh_link_t     *link, *last;
+    ngx_mesh_link_t     *link;
     ngx_mesh_request_t  *r;
     ngx_mesh_reverse_t  *rev;
 
     ms->failed = 1;
-    last = NULL;
 
     while (!ngx_queue_empty(&ms->requests)) {
         q = ngx_queue_head(&ms->requests);
         r = ngx_queue_data(q, ngx_mesh_request_t, by_session);
-        link = r->link;
-
-        /* what was not sent yet of one link goes in one walk */
-
-        if (last && last != link) {
-            ngx_mesh_link_purge(last);
-        }
-
         ngx_mesh_request_abandon(r);
-        last = link;
     }
 
-    if (last) {
-        ngx_mesh_link_purge(last);
-    }
+    ngx_mesh_link_purge_all();
 
     while (!ngx_queue_empty(&ms->reverse)) {
         q = ngx_queue_head(&ms->reverse);

@@ -25,7 +25,15 @@ ngx_mesh_slot_get(ngx_mesh_link_t *link)
     ngx_mesh_request_t  *r;
 
     if (ngx_queue_empty(&link->free) && ngx_mesh_slot_grow(link) != NGX_OK) {
-        return NULL;
+
+        /* callers that give up early must not use up the table of others */
+
+        if (ngx_queue_empty(&link->resting)) {
+            return NULL;
+        }
+
+        q = ngx_queue_head(&link->resting);
+        ngx_mesh_slot_free(ngx_queue_data(q, ngx_mesh_request_t, by_link));
     }
 
     q = ngx_queue_head(&link->free);
@@ -128,6 +136,12 @@ ngx_mesh_slot_find(ngx_mesh_link_t *link, uint64_t id)
     r = &link->pages[slot / NGX_MESH_SLOTS_PAGE][slot % NGX_MESH_SLOTS_PAGE];
 
     if ((!r->active && !r->resting) || ngx_mesh_slot_id(link, r) != id) {
+        return NULL;
+    }
+
+    /* nobody can answer what was not sent */
+
+    if (r->active && r->offset >= ngx_mesh_out_sent(&link->out)) {
         return NULL;
     }
 

@@ -136,7 +136,6 @@ ngx_mesh_worker_turn(uint64_t tick)
 {
     uint64_t             now;
     ngx_queue_t         *q, *bucket, due, *lq;
-    ngx_mesh_link_t     *link;
     ngx_mesh_request_t  *r;
 
     now = ngx_mesh_worker.now;
@@ -165,20 +164,14 @@ ngx_mesh_worker_turn(uint64_t tick)
 
     /* frames of expired calls that wait in a queue are not sent */
 
-    for (q = ngx_queue_head(&ngx_mesh_worker.links);
-         q != ngx_queue_sentinel(&ngx_mesh_worker.links);
-         q = ngx_queue_next(q))
-    {
-        link = ngx_queue_data(q, ngx_mesh_link_t, all);
-        ngx_mesh_link_purge(link);
-    }
+    ngx_mesh_link_purge_all();
 }
 
 
 static void
 ngx_mesh_worker_second_handler(ngx_event_t *ev)
 {
-    ngx_queue_t         *q;
+    ngx_queue_t         *q, *next;
     ngx_mesh_link_t     *link;
     ngx_mesh_worker_t   *w;
 
@@ -189,10 +182,16 @@ ngx_mesh_worker_second_handler(ngx_event_t *ev)
 
     for (q = ngx_queue_head(&w->links);
          q != ngx_queue_sentinel(&w->links);
-         q = ngx_queue_next(q))
+         q = next)
     {
+        next = ngx_queue_next(q);
         link = ngx_queue_data(q, ngx_mesh_link_t, all);
+
         ngx_mesh_slot_expire(link);
+
+        if (link->connected) {
+            ngx_mesh_link_done(link);
+        }
     }
 
     ngx_mesh_metrics_flush();

@@ -124,7 +124,7 @@ sub nginx {
 
     $t->write_conf(<<"CONF");
 mesh {
-    zone mesh:8m;
+    zone mesh:8m metrics=1m;
 
     service $echo { endpoint $peer_at; }
     service empty/$echo { }
