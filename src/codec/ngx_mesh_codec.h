@@ -236,6 +236,13 @@ ngx_str_t *ngx_mesh_codec_error_name(ngx_uint_t err);
 ngx_int_t ngx_mesh_codec_name_match(ngx_str_t *pattern, u_char *p, size_t len);
 
 
+/* takes one character off *p; '?' for every byte that is not UTF-8 */
+uint32_t ngx_mesh_utf8_next(u_char **p, u_char *end);
+
+/* writes a character, or a surrogate as Hessian wants it */
+u_char *ngx_mesh_utf8_put(u_char *p, uint32_t ch);
+
+
 extern const ngx_mesh_codec_t  ngx_mesh_dubbo_codec;
 
 

@@ -11,16 +11,12 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_mesh_codec.h"
+
 
 /* eight bytes are ASCII when none of these bits is set */
 #define NGX_MESH_UTF8_HIGH  0x8080808080808080ULL
 
-
-/* takes one character off *p; '?' for every byte that is not UTF-8 */
-uint32_t ngx_mesh_utf8_next(u_char **p, u_char *end);
-
-/* writes a character, or a surrogate as Hessian wants it */
-u_char *ngx_mesh_utf8_put(u_char *p, uint32_t ch);
 
 /* joins surrogate pairs that stand as two three-byte sequences, in place */
 u_char *ngx_mesh_utf8_join(u_char *p, u_char *last);

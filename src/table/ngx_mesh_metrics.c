@@ -8,7 +8,6 @@
 #include <ngx_core.h>
 
 #include "ngx_mesh_codec.h"
-#include "ngx_mesh_utf8.h"
 #include "ngx_mesh_metrics_region.h"
 
 

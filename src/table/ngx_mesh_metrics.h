@@ -12,6 +12,9 @@
 #include <ngx_core.h>
 
 
+#define NGX_MESH_VERSION  "0.1.0"       /* as mesh_build_info says */
+
+
 /*
  * Counters.  A worker counts in its own memory and adds what is new to the
  * shared cells once a second (ngx_mesh_metrics_flush()).  Nothing here takes

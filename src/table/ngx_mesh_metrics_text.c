@@ -7,14 +7,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_mesh.h"
 #include "ngx_mesh_codec.h"
 #include "ngx_mesh_metrics_region.h"
-
-
-#ifndef NGX_MESH_VERSION
-#define NGX_MESH_VERSION  "0.1.0"
-#endif
 
 
 /* a title, or a family that is not made of cells, is shorter */

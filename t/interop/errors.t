@@ -139,6 +139,7 @@ stream {
         listen 127.0.0.1:%%PORT_mesh%%;
         mesh_pass dubbo;
         mesh_timeout 500ms;
+        mesh_deadline off;
     }
 
     server {

@@ -89,6 +89,12 @@ sub pairing {
         results exceptions pojos payload generic async oneway keys attachments
         callback fastjson2 concurrent heartbeat killed graceful
     )) {
+        # 2.7.23 has no fastjson2, and 3.3 looks only once a minute whether
+        # its heartbeats are answered: nothing to see there
+        next if $name eq 'fastjson2'
+            && ($self->{consumer} != 33 || $self->{provider} != 33);
+        next if $name eq 'heartbeat' && $self->{consumer} == 33;
+
         my $part = "part_$name";
         subtest $name => sub { $self->$part };
         $self->lap($name);
@@ -382,10 +388,6 @@ sub part_callback {
 
 sub part_fastjson2 {
     my ($self) = @_;
-    if ($self->{consumer} != 33 || $self->{provider} != 33) {
-        plan skip_all => '2.7.23 has no fastjson2: there is nothing to send';
-    }
-
     $self->client('fastjson2', serialization => 'fastjson2');
     $self->answers('fastjson2', 'echo', { arg => 'grüße 😀' }, 'grüße 😀',
         'normal result');
@@ -461,9 +463,6 @@ sub beating {
 
 sub part_heartbeat {
     my ($self) = @_;
-    if ($self->{consumer} == 33) {
-        plan skip_all => '3.3 looks only once a minute whether it was answered';
-    }
     my $idle = time - $self->{beating}{since};
     sleep 5 - $idle if $idle < 5;
 
