@@ -7,9 +7,10 @@
 #include "ngx_mesh_proxy_int.h"
 
 
-/* a connection gives way to others after so many full buffers */
+/* a connection gives way to others after so many full buffers, and what came
+   of them is written before more is made */
 
-#define NGX_MESH_READ_TURNS  8
+#define NGX_MESH_READ_TURNS  2
 
 /* smaller frames are copied, so that few of them do not hold a buffer */
 

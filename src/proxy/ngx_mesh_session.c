@@ -28,9 +28,12 @@ static void ngx_mesh_session_close(ngx_mesh_session_t *ms, ngx_int_t rc);
 static void ngx_mesh_session_leave(void);
 
 
-#define ngx_mesh_session_crowded()                                           \
+#define ngx_mesh_session_queued()                                            \
     ((size_t) ngx_mesh_gauges[NGX_MESH_G_BUFFERS]                             \
-     > ngx_mesh_worker.buffer_max + ngx_mesh_worker.partial_size)
+     - ngx_mesh_worker.partial_size)
+
+#define ngx_mesh_session_crowded()                                           \
+    (ngx_mesh_session_queued() > ngx_mesh_worker.buffer_max)
 
 
 void
@@ -432,9 +435,13 @@ ngx_mesh_session_post(ngx_mesh_session_t *ms)
 
     c = ms->connection;
 
-    if (ms->out.size >= NGX_MESH_WRITE_AT_ONCE && c->write->ready
-        && !ms->failed)
+    if ((ms->out.size >= NGX_MESH_WRITE_AT_ONCE
+         || ngx_mesh_session_queued() > NGX_MESH_CHUNKS_KEPT)
+        && c->write->ready && !ms->failed)
     {
+        /* answers for a thousand clients at once are better written one by
+           one than kept together: each would hold a chunk until then */
+
         if (ngx_mesh_out_flush(&ms->out, c) == NGX_ERROR) {
 
             /* whoever queued this answer still uses the session */
