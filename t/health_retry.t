@@ -47,6 +47,7 @@ $t->write_conf(conf(
     mesh => service('other.Echo', qw(bad good))
             . service('demo.Alone', qw(bad))
             . service('demo.Slow', qw(slow good))
+            . service('demo.Hash', qw(bad good)) =~ s/\{/{ balancer hash method;/r
             . service('demo.Three', qw(bad1 bad2 bad3))
             . service('demo.Poor', qw(bad good))
             . service('demo.Budget', qw(bad good)),
@@ -120,6 +121,19 @@ for my $port (qw(off once)) {
     $n = until_bad(6, $t->tcp($port), method => 'getUser');
     is($n->{'status 70'}, 3, "... and all calls with \"$port\"");
 }
+
+
+# where the key says so, all go to one endpoint, but not what failed there
+
+my ($key) = grep {
+    my $before = $peer{bad}->stats->{requests};
+    spread($client, 1, method => $_, service => 'demo.Hash');
+    $peer{bad}->stats->{requests} > $before;
+} map { "get$_" } 1 .. 40;
+
+$peer{bad}->close_all;
+is_deeply([ spread($client, 6, method => $key, service => 'demo.Hash') ],
+          [ qw(bad good) x 3 ], 'a retry avoids the endpoint that failed');
 
 
 # tries: the third endpoint is not reached
