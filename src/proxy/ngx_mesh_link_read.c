@@ -106,7 +106,10 @@ ngx_mesh_link_read_handler(ngx_event_t *rev)
         return;
 
     default:
-        ngx_mesh_link_close(link, "connection to endpoint was lost", 1);
+        /* a link that was idle says little about its provider */
+
+        ngx_mesh_link_close(link, "connection to endpoint was lost",
+                            link->nused || !link->answered);
     }
 }
 
