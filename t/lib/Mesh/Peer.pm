@@ -90,12 +90,21 @@ sub start {
         or die "socketpair: $!";
     $_->autoflush(1) for $ours, $theirs;
 
+    # a signal that comes before the child has its own handlers must not run
+    # the test's, which would end all other peers
+
+    my $all = POSIX::SigSet->new;
+    my $old = POSIX::SigSet->new;
+    $all->fillset;
+    POSIX::sigprocmask(POSIX::SIG_BLOCK(), $all, $old);
+
     my $pid = fork // die "fork: $!";
 
     if ($pid == 0) {
         # none of the test's END blocks, handlers and plans
-        $SIG{$_} = 'DEFAULT' for qw(INT TERM ALRM __DIE__ __WARN__);
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP ALRM __DIE__ __WARN__);
         $SIG{PIPE} = 'IGNORE';
+        POSIX::sigprocmask(POSIX::SIG_SETMASK(), $old);
         close $ours;
         alarm LIFETIME;
 
@@ -103,6 +112,8 @@ sub start {
             or print STDERR "peer $options->{name}: $@";
         POSIX::_exit(0);
     }
+
+    POSIX::sigprocmask(POSIX::SIG_SETMASK(), $old);
 
     close $theirs;
     close $listen;
