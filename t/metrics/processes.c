@@ -10,7 +10,9 @@
 
 
 #define WORKERS  4
-#define KILLS    200
+#define KILLS    200          /* at least */
+#define GROWN    (KILLS / 4)  /* so many of the killed must have made series */
+#define TRIES    (10 * KILLS)
 
 
 static void
@@ -111,6 +113,8 @@ create(test_zone_t *zone, unsigned seed)
 }
 
 
+/* on a busy machine many are killed before they begin: there are more then */
+
 static void
 kill_tests(void)
 {
@@ -126,8 +130,11 @@ kill_tests(void)
     grown = 0;
     wrong = NULL;
 
-    for (i = 0; i < KILLS && wrong == NULL; i++) {
-
+    for (i = 0;
+         wrong == NULL
+         && (i < KILLS || (i < TRIES && (grown <= GROWN || held == 0)));
+         i++)
+    {
         if (i % 50 == 0) {
             test_zone(&zone, 4 * 1024 * 1024);
         }
@@ -172,7 +179,7 @@ kill_tests(void)
     }
 
     ok(wrong == NULL, "cells after %d kills: %s", i, wrong ? wrong : "sane");
-    ok(grown > KILLS / 4, "%d of the killed had made series", grown);
+    ok(grown > GROWN, "%d of the killed had made series", grown);
     ok(held > 0, "%d of them held the lock", held);
 }
 
