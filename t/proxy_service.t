@@ -77,6 +77,8 @@ for (['plain'], ['v1', version => '1.0.0'], ['plain', version => '0.0.0'],
 is(ask($client, service => 'a.S', group => 'g2'), 'status 60', 'no such group');
 is(ask($client, service => 'a.S', version => '2'), 'status 60',
    'no such version');
+is(ask($client, service => 'a.S', group => "\xfc" x 8), 'status 60',
+   'nor a group that is not ASCII');
 
 my %went;
 $went{ask($client, service => 'a.S', version => '*', group => '*')}++
