@@ -40,6 +40,8 @@ typedef struct {
                                             frames and queues */
     ngx_shm_zone_t      *zone;
     size_t               metrics;        /* budget inside the zone */
+    ngx_array_t         *protocols;      /* const ngx_mesh_codec_t *, declared
+                                            in mesh {}; NULL: none */
 
     /* private to the module, while it parses */
     ngx_mesh_service_t  *service;

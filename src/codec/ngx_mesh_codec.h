@@ -32,7 +32,13 @@
 #define NGX_MESH_FRAME_READONLY    5       /* the sender takes no new calls */
 #define NGX_MESH_FRAME_EVENT       6       /* some other event; head() reports
                                               every event request as this until
-                                              event() has seen the body */
+                                              whole() has seen the body */
+
+
+/* why a frame goes no further, although its length can be trusted */
+
+#define NGX_MESH_BAD_CHECKSUM      1
+#define NGX_MESH_BAD_COMMAND       2       /* a command nobody knows */
 
 
 /* failures the proxy answers itself, DESIGN section 4 */
@@ -49,7 +55,8 @@
 #define NGX_MESH_ERR_DENIED        9
 #define NGX_MESH_ERR_CLIENT        10      /* client went away; never sent */
 #define NGX_MESH_ERR_CALLBACK      11      /* provider calls on a shared link */
-#define NGX_MESH_ERR_N             12
+#define NGX_MESH_ERR_BAD_REQUEST   12      /* damaged, or no call at all */
+#define NGX_MESH_ERR_N             13
 
 
 /* how a call ended */
@@ -82,9 +89,14 @@ typedef struct {
     uint16_t          status;      /* of a response, as on the wire */
     uint8_t           kind;        /* NGX_MESH_FRAME_* */
     uint8_t           variant;     /* links never mix variants */
-    uint8_t           serial;      /* serialization id or codec byte */
+    uint8_t           serial;      /* serialization id or codec byte, and what
+                                      else an answer of ours depends on */
     uint8_t           head;        /* header's length */
+    uint8_t           bad;         /* NGX_MESH_BAD_*, 0: as it should be */
     unsigned          ok:1;        /* response: status says success */
+    unsigned          check:1;     /* whole() has to see the frame */
+    unsigned          late:1;      /* id, kind and status stand too far behind
+                                      for head(), whole() will know them */
 } ngx_mesh_frame_t;
 
 
@@ -151,18 +163,33 @@ typedef struct {
 struct ngx_mesh_codec_s {
     ngx_str_t         name;        /* of "mesh_pass" and $mesh_protocol */
     size_t            head_max;    /* <= NGX_MESH_HEAD_MAX */
-    ngx_uint_t        id_bits;     /* 64 or 32 */
+    ngx_uint_t        id_bits;     /* 8 to 64; 0: frames have no id, so that
+                                      a connection carries a call at a time */
 
     /*
-     * Reads a header from the first n bytes at p.  NGX_OK: *f is complete;
-     * NGX_AGAIN: more bytes are needed, f->size says how many in all;
-     * NGX_ERROR: these bytes do not begin a frame, the stream is lost.
+     * Whether a connection that begins with the n bytes at p speaks this
+     * protocol: NGX_OK; NGX_AGAIN: it may, NGX_MESH_HEAD_MAX bytes would
+     * decide at the latest; NGX_DECLINED.
+     */
+    ngx_int_t       (*detect)(const ngx_mesh_codec_t *codec, u_char *p,
+                              size_t n);
+
+    /*
+     * Reads a header from the first n bytes at p.  NGX_OK: *f is complete,
+     * but for what f->check and f->late leave to whole(); NGX_AGAIN: more
+     * bytes are needed, f->size says how many in all, NGX_MESH_HEAD_MAX at
+     * most; NGX_ERROR: these bytes do not begin a frame, the stream is lost.
      */
     ngx_int_t       (*head)(const ngx_mesh_codec_t *codec, u_char *p, size_t n,
                             ngx_mesh_frame_t *f);
 
-    /* sets the final kind of an event whose whole frame stands at p */
-    void            (*event)(const ngx_mesh_codec_t *codec, u_char *p,
+    /*
+     * Completes *f, which head() has filled, from the whole frame at p, and
+     * verifies checksums; called once for a frame with f->check set.  NGX_OK,
+     * where f->bad says that the frame goes no further but is answered; or
+     * NGX_ERROR: the frame makes no sense, the stream is lost.
+     */
+    ngx_int_t       (*whole)(const ngx_mesh_codec_t *codec, u_char *p,
                              ngx_mesh_frame_t *f);
 
     /*
@@ -190,8 +217,9 @@ struct ngx_mesh_codec_s {
                               ngx_mesh_frame_t *f);
 
     /*
-     * Writes another id into a whole frame at p; f->id is still the old one,
-     * so that a checksum can be corrected, and is updated.
+     * Writes another id into a whole frame at p, its lower id_bits only;
+     * f->id is still the old one, so that a checksum can be corrected, and is
+     * updated.
      */
     void            (*set_id)(const ngx_mesh_codec_t *codec, u_char *p,
                               ngx_mesh_frame_t *f, uint64_t id);
@@ -203,8 +231,9 @@ struct ngx_mesh_codec_s {
      * length of the text for error() and f->size for ack().
      */
 
-    /* typed answer "err" with f's id and serialization; the wire status is
-       left in f->status */
+    /* typed answer "err" with f's id, variant and serialization; the status
+       is left in f->status.  NULL: a failed call can only be told by closing
+       the connection. */
     size_t          (*error)(const ngx_mesh_codec_t *codec, u_char *dst,
                              size_t size, ngx_mesh_frame_t *f, ngx_uint_t err,
                              ngx_str_t *text);
@@ -225,8 +254,30 @@ struct ngx_mesh_codec_s {
 };
 
 
-/* the codec of that name, or NULL */
+/* the codecs built in, the last one NULL */
+extern const ngx_mesh_codec_t  *ngx_mesh_codecs[];
+
+/* the built-in codec of that name, or NULL */
 const ngx_mesh_codec_t *ngx_mesh_codec_find(ngx_str_t *name);
+
+/*
+ * Which of the codecs (n of them, the more specific first) speaks on a
+ * connection that begins with the "size" bytes at p.  NGX_OK: *codec is set;
+ * NGX_AGAIN: more bytes will tell; NGX_DECLINED: none of them.
+ */
+ngx_int_t ngx_mesh_codec_detect(const ngx_mesh_codec_t **codecs, ngx_uint_t n,
+    u_char *p, size_t size, const ngx_mesh_codec_t **codec);
+
+
+/* what else speaks first on a connection, and how to turn it away */
+
+typedef struct {
+    ngx_str_t         name;        /* "TLS", "HTTP/2", "HTTP" */
+    ngx_str_t         answer;      /* bytes it understands as a refusal */
+} ngx_mesh_foreign_t;
+
+/* NULL: nothing known begins with these bytes */
+const ngx_mesh_foreign_t *ngx_mesh_codec_foreign(u_char *p, size_t n);
 
 /* "no_route" and so on, as $mesh_error shows it; empty for NGX_MESH_ERR_NONE */
 ngx_str_t *ngx_mesh_codec_error_name(ngx_uint_t err);
@@ -244,6 +295,7 @@ u_char *ngx_mesh_utf8_put(u_char *p, uint32_t ch);
 
 
 extern const ngx_mesh_codec_t  ngx_mesh_dubbo_codec;
+extern const ngx_mesh_codec_t  ngx_mesh_bolt_codec;
 
 
 #endif /* _NGX_MESH_CODEC_H_INCLUDED_ */

@@ -44,9 +44,11 @@
 
 static u_char *ngx_mesh_dubbo_put(u_char *p, ngx_uint_t flags,
     ngx_uint_t status, uint64_t id, size_t len);
+static ngx_int_t ngx_mesh_dubbo_detect(const ngx_mesh_codec_t *codec,
+    u_char *p, size_t n);
 static ngx_int_t ngx_mesh_dubbo_head(const ngx_mesh_codec_t *codec, u_char *p,
     size_t n, ngx_mesh_frame_t *f);
-static void ngx_mesh_dubbo_event(const ngx_mesh_codec_t *codec, u_char *p,
+static ngx_int_t ngx_mesh_dubbo_whole(const ngx_mesh_codec_t *codec, u_char *p,
     ngx_mesh_frame_t *f);
 static u_char ngx_mesh_dubbo_event_letter(ngx_mesh_frame_t *f, u_char *p,
     size_t n);
@@ -70,8 +72,9 @@ const ngx_mesh_codec_t  ngx_mesh_dubbo_codec = {
     ngx_string("dubbo"),
     NGX_MESH_DUBBO_HEAD,
     64,
+    ngx_mesh_dubbo_detect,
     ngx_mesh_dubbo_head,
-    ngx_mesh_dubbo_event,
+    ngx_mesh_dubbo_whole,
     ngx_mesh_dubbo_facts,
     ngx_mesh_dubbo_facts_attachment,
     ngx_mesh_dubbo_result,
@@ -102,7 +105,8 @@ static const u_char  ngx_mesh_dubbo_status[NGX_MESH_ERR_N] = {
     50,                                     /* NGX_MESH_ERR_BAD_RESPONSE */
     80,                                     /* NGX_MESH_ERR_DENIED */
     0,                                      /* NGX_MESH_ERR_CLIENT */
-    70                                      /* NGX_MESH_ERR_CALLBACK */
+    70,                                     /* NGX_MESH_ERR_CALLBACK */
+    40                                      /* NGX_MESH_ERR_BAD_REQUEST */
 };
 
 
@@ -126,6 +130,17 @@ ngx_mesh_dubbo_put(u_char *p, ngx_uint_t flags, ngx_uint_t status,
     }
 
     return p;
+}
+
+
+static ngx_int_t
+ngx_mesh_dubbo_detect(const ngx_mesh_codec_t *codec, u_char *p, size_t n)
+{
+    if ((n > 0 && p[0] != 0xda) || (n > 1 && p[1] != 0xbb)) {
+        return NGX_DECLINED;
+    }
+
+    return n > 1 ? NGX_OK : NGX_AGAIN;
 }
 
 
@@ -161,6 +176,9 @@ ngx_mesh_dubbo_head(const ngx_mesh_codec_t *codec, u_char *p, size_t n,
     f->timeout = 0;
     f->variant = 0;
     f->head = NGX_MESH_DUBBO_HEAD;
+    f->bad = 0;
+    f->check = 0;
+    f->late = 0;
 
     flags = p[2];
 
@@ -172,6 +190,7 @@ ngx_mesh_dubbo_head(const ngx_mesh_codec_t *codec, u_char *p, size_t n,
         f->kind = (flags & NGX_MESH_DUBBO_EVENT) ? NGX_MESH_FRAME_EVENT
                   : (flags & NGX_MESH_DUBBO_TWOWAY) ? NGX_MESH_FRAME_REQUEST
                                                     : NGX_MESH_FRAME_ONEWAY;
+        f->check = (f->kind == NGX_MESH_FRAME_EVENT);
         return NGX_OK;
     }
 
@@ -183,15 +202,15 @@ ngx_mesh_dubbo_head(const ngx_mesh_codec_t *codec, u_char *p, size_t n,
 }
 
 
-static void
-ngx_mesh_dubbo_event(const ngx_mesh_codec_t *codec, u_char *p,
+static ngx_int_t
+ngx_mesh_dubbo_whole(const ngx_mesh_codec_t *codec, u_char *p,
     ngx_mesh_frame_t *f)
 {
     u_char      letter;
     ngx_uint_t  twoway;
 
     if (f->kind != NGX_MESH_FRAME_EVENT) {
-        return;
+        return NGX_OK;
     }
 
     twoway = p[2] & NGX_MESH_DUBBO_TWOWAY;
@@ -205,6 +224,8 @@ ngx_mesh_dubbo_event(const ngx_mesh_codec_t *codec, u_char *p,
     } else if (twoway && (letter == 'N' || letter == 'H')) {
         f->kind = NGX_MESH_FRAME_HEARTBEAT;
     }
+
+    return NGX_OK;
 }
 
 

@@ -538,11 +538,15 @@ ngx_mesh_read_part(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
 
     (void) codec->head(codec, part->buf.start, reader->need, &f);
 
-    if (f.kind == NGX_MESH_FRAME_EVENT) {
-        codec->event(codec, part->buf.start, &f);
+    rc = NGX_OK;
+
+    if (f.check && codec->whole(codec, part->buf.start, &f) != NGX_OK) {
+        rc = NGX_ABORT;
     }
 
-    rc = handler(data, part->buf.start, &f, part);
+    if (rc == NGX_OK) {
+        rc = handler(data, part->buf.start, &f, part);
+    }
 
     ngx_mesh_chunk_free(part);
 
@@ -602,8 +606,8 @@ ngx_mesh_read_buffer(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
             return ngx_mesh_read_save(reader, p, n, f.size);
         }
 
-        if (f.kind == NGX_MESH_FRAME_EVENT) {
-            codec->event(codec, p, &f);
+        if (f.check && codec->whole(codec, p, &f) != NGX_OK) {
+            return NGX_ABORT;
         }
 
         n = f.size;

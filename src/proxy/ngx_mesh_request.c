@@ -51,7 +51,8 @@ static ngx_str_t  ngx_mesh_request_texts[] = {
     ngx_string("the answer is damaged"),
     ngx_string("denied"),
     ngx_string("the client is gone"),
-    ngx_string("callback on a shared link")
+    ngx_string("callback on a shared link"),
+    ngx_string("the request is damaged")
 };
 
 

@@ -178,7 +178,7 @@ written(u_char *p, size_t n, ngx_uint_t kind, const char *hex,
 
     if (n >= 16) {
         ok(codec->head(codec, p, n, &f) == NGX_OK && f.size == n
-           && (codec->event(codec, p, &f), f.kind == kind),
+           && codec->whole(codec, p, &f) == NGX_OK && f.kind == kind,
            "%s: reads again", what);
     }
 

@@ -229,7 +229,7 @@ test_decode(test_call_t *call, test_buf_t *b, ngx_uint_t want, size_t scratch)
         return;
     }
 
-    codec->event(codec, call->frame, &call->f);
+    (void) codec->whole(codec, call->frame, &call->f);
 
     call->facts.scratch = call->scratch;
     call->facts.scratch_end = call->scratch ? call->scratch + scratch : NULL;

@@ -202,7 +202,7 @@ read_all(const uint8_t *data, ngx_mesh_frame_t *f)
     room = (size_t) (f->id & 0xff) * SCRATCH / 0xff & ~(size_t) 3;
 
     copy(&a, data, f, room, 0);
-    codec->event(codec, a.frame, &a.f);
+    (void) codec->whole(codec, a.frame, &a.f);
     check(codec->result(codec, a.frame, &a.f) <= NGX_MESH_RESULT_ERROR);
 
     ask(&a, NGX_MESH_WANT_NAMES | NGX_MESH_WANT_ATTACHMENTS
@@ -239,7 +239,7 @@ reads(u_char *p, size_t n, size_t room, ngx_uint_t kind, uint64_t id)
     }
 
     check(codec->head(codec, p, n, &f) == NGX_OK);
-    codec->event(codec, p, &f);
+    (void) codec->whole(codec, p, &f);
 
     check(f.size == n);
     check(f.id == id);
