@@ -71,6 +71,14 @@ void *ngx_mesh_get_conf(ngx_cycle_t *cycle, ngx_module_t *module);
 ngx_int_t ngx_mesh_require(ngx_conf_t *cf, char *directive,
     ngx_str_t *service);
 
+/*
+ * The same for a protocol, built in or declared.  With "codecs", "auto" is a
+ * name too, and the array (const ngx_mesh_codec_t *) is filled, once all is
+ * parsed, with what the name stands for: declared protocols come first.
+ */
+ngx_int_t ngx_mesh_require_protocol(ngx_conf_t *cf, char *directive,
+    ngx_str_t *protocol, ngx_array_t *codecs);
+
 
 extern ngx_module_t  ngx_mesh_module;
 extern ngx_module_t  ngx_mesh_core_module;

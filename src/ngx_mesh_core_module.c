@@ -7,7 +7,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_mesh.h"
-#include "ngx_mesh_codec.h"
 #include "ngx_mesh_metrics.h"
 #include "ngx_mesh_proxy.h"
 
@@ -727,12 +726,14 @@ ngx_mesh_core_protocol(ngx_conf_t *cf, ngx_str_t *value,
     ep->protocol.data = value->data + 9;
     ep->protocol.len = value->len - 9;
 
-    if (ngx_mesh_codec_find(&ep->protocol) == NULL) {
-        (void) ngx_mesh_core_invalid(cf, value, "\"protocol=dubbo\"");
+    if (ep->protocol.len == 0) {
+        (void) ngx_mesh_core_invalid(cf, value, "\"protocol=NAME\"");
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    /* it may be declared further down */
+
+    return ngx_mesh_require_protocol(cf, "endpoint", &ep->protocol, NULL);
 }
 
 

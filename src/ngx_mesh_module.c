@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_mesh.h"
+#include "ngx_mesh_codec.h"
 #include "ngx_mesh_metrics.h"
 #include "ngx_mesh_proxy.h"
 
@@ -14,6 +15,8 @@
 typedef struct {
     char               *directive;
     ngx_str_t           service;       /* data NULL: only the block */
+    ngx_str_t           protocol;
+    ngx_array_t        *codecs;        /* gets what the protocol stands for */
     ngx_str_t           file;          /* empty: not from a file */
     ngx_uint_t          line;
 } ngx_mesh_demand_t;
@@ -36,6 +39,13 @@ static ngx_int_t ngx_mesh_create_confs(ngx_conf_t *cf, ngx_mesh_conf_t *mcf,
 static char *ngx_mesh_init_confs(ngx_cycle_t *cycle, ngx_mesh_conf_t *mcf);
 static void *ngx_mesh_create_conf(ngx_cycle_t *cycle);
 static char *ngx_mesh_init_conf(ngx_cycle_t *cycle, void *conf);
+static ngx_mesh_demand_t *ngx_mesh_demand(ngx_conf_t *cf, char *directive);
+static ngx_int_t ngx_mesh_check_protocol(ngx_mesh_core_conf_t *ccf,
+    ngx_mesh_demand_t *demand);
+static ngx_int_t ngx_mesh_add_codec(ngx_mesh_demand_t *demand,
+    const ngx_mesh_codec_t *codec);
+static u_char *ngx_mesh_known_protocols(ngx_mesh_core_conf_t *ccf,
+    ngx_mesh_demand_t *demand, u_char *p, u_char *last);
 static ngx_int_t ngx_mesh_check_demand(ngx_cycle_t *cycle,
     ngx_mesh_demand_t *demand);
 static void ngx_mesh_demand_error(ngx_cycle_t *cycle,
@@ -104,6 +114,42 @@ ngx_mesh_get_conf(ngx_cycle_t *cycle, ngx_module_t *module)
 ngx_int_t
 ngx_mesh_require(ngx_conf_t *cf, char *directive, ngx_str_t *service)
 {
+    ngx_mesh_demand_t  *demand;
+
+    demand = ngx_mesh_demand(cf, directive);
+    if (demand == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (service) {
+        demand->service = *service;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_mesh_require_protocol(ngx_conf_t *cf, char *directive, ngx_str_t *protocol,
+    ngx_array_t *codecs)
+{
+    ngx_mesh_demand_t  *demand;
+
+    demand = ngx_mesh_demand(cf, directive);
+    if (demand == NULL) {
+        return NGX_ERROR;
+    }
+
+    demand->protocol = *protocol;
+    demand->codecs = codecs;
+
+    return NGX_OK;
+}
+
+
+static ngx_mesh_demand_t *
+ngx_mesh_demand(ngx_conf_t *cf, char *directive)
+{
     ngx_mesh_conf_t    *mcf;
     ngx_mesh_demand_t  *demand;
 
@@ -117,16 +163,12 @@ ngx_mesh_require(ngx_conf_t *cf, char *directive, ngx_str_t *service)
 
     demand = ngx_array_push(&mcf->demands);
     if (demand == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     ngx_memzero(demand, sizeof(ngx_mesh_demand_t));
 
     demand->directive = directive;
-
-    if (service) {
-        demand->service = *service;
-    }
 
     /* directives may come from the command line as well */
 
@@ -135,7 +177,7 @@ ngx_mesh_require(ngx_conf_t *cf, char *directive, ngx_str_t *service)
         demand->line = cf->conf_file->line;
     }
 
-    return NGX_OK;
+    return demand;
 }
 
 
@@ -309,6 +351,18 @@ ngx_mesh_check_demand(ngx_cycle_t *cycle, ngx_mesh_demand_t *demand)
         goto failed;
     }
 
+    if (demand->protocol.data) {
+
+        if (ngx_mesh_check_protocol(ccf, demand) == NGX_OK) {
+            return NGX_OK;
+        }
+
+        text.len = ngx_mesh_known_protocols(ccf, demand, buf,
+                                            buf + sizeof(buf))
+                   - buf;
+        goto failed;
+    }
+
     if (demand->service.data == NULL) {
         return NGX_OK;
     }
@@ -331,6 +385,95 @@ failed:
     ngx_mesh_demand_error(cycle, demand, &text);
 
     return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_mesh_check_protocol(ngx_mesh_core_conf_t *ccf, ngx_mesh_demand_t *demand)
+{
+    ngx_int_t                 rc;
+    ngx_uint_t                i, n, all;
+    const ngx_mesh_codec_t   *codec, **declared;
+
+    all = (demand->codecs && demand->protocol.len == 4
+           && ngx_strncmp(demand->protocol.data, "auto", 4) == 0);
+
+    declared = ccf->protocols ? ccf->protocols->elts : NULL;
+    n = ccf->protocols ? ccf->protocols->nelts : 0;
+    rc = all ? NGX_OK : NGX_DECLINED;
+
+    for (i = 0; i < n || ngx_mesh_codecs[i - n]; i++) {
+        codec = i < n ? declared[i] : ngx_mesh_codecs[i - n];
+
+        if (!all
+            && (codec->name.len != demand->protocol.len
+                || ngx_memcmp(codec->name.data, demand->protocol.data,
+                              codec->name.len) != 0))
+        {
+            continue;
+        }
+
+        rc = ngx_mesh_add_codec(demand, codec);
+
+        if (!all || rc != NGX_OK) {
+            break;
+        }
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_mesh_add_codec(ngx_mesh_demand_t *demand, const ngx_mesh_codec_t *codec)
+{
+    const ngx_mesh_codec_t  **slot;
+
+    if (demand->codecs == NULL) {
+        return NGX_OK;
+    }
+
+    slot = ngx_array_push(demand->codecs);
+    if (slot == NULL) {
+        return NGX_ERROR;
+    }
+
+    *slot = codec;
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_mesh_known_protocols(ngx_mesh_core_conf_t *ccf, ngx_mesh_demand_t *demand,
+    u_char *p, u_char *last)
+{
+    ngx_uint_t                i;
+    const ngx_mesh_codec_t  **declared;
+
+    p = ngx_slprintf(p, last, "unknown protocol \"%V\" in \"%s\", known are: ",
+                     &demand->protocol, demand->directive);
+
+    if (demand->codecs) {
+        p = ngx_slprintf(p, last, "auto, ");
+    }
+
+    for (i = 0; ngx_mesh_codecs[i]; i++) {
+        p = ngx_slprintf(p, last, "%s%V", i ? ", " : "",
+                         &ngx_mesh_codecs[i]->name);
+    }
+
+    if (ccf->protocols == NULL) {
+        return p;
+    }
+
+    declared = ccf->protocols->elts;
+
+    for (i = 0; i < ccf->protocols->nelts; i++) {
+        p = ngx_slprintf(p, last, ", %V", &declared[i]->name);
+    }
+
+    return p;
 }
 
 

@@ -450,7 +450,7 @@ ngx_mesh_stream_init_servers(ngx_conf_t *cf)
         ctx = cscfp[i]->ctx;
         mscf = ctx->srv_conf[ngx_mesh_stream_module.ctx_index];
 
-        if (mscf->proxy.codec == NULL || mscf->logs == NULL || mscf->off) {
+        if (mscf->proxy.codecs == NULL || mscf->logs == NULL || mscf->off) {
             continue;
         }
 
@@ -478,7 +478,7 @@ ngx_mesh_stream_add_listen(ngx_conf_t *cf, ngx_stream_conf_ctx_t *ctx,
 
     mscf = ctx->srv_conf[ngx_mesh_stream_module.ctx_index];
 
-    if (mscf->proxy.codec == NULL) {
+    if (mscf->proxy.codecs == NULL) {
         return NGX_OK;
     }
 
@@ -575,18 +575,15 @@ ngx_mesh_stream_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t                   *value;
     ngx_stream_core_srv_conf_t  *cscf;
 
-    if (mscf->proxy.codec) {
+    if (mscf->proxy.codecs) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
-    mscf->proxy.codec = ngx_mesh_codec_find(&value[1]);
-
-    if (mscf->proxy.codec == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown protocol \"%V\" in \"mesh_pass\", "
-                           "known are: dubbo", &value[1]);
+    mscf->proxy.codecs = ngx_array_create(cf->pool, 4,
+                                          sizeof(ngx_mesh_codec_t *));
+    if (mscf->proxy.codecs == NULL) {
         return NGX_CONF_ERROR;
     }
 
@@ -599,7 +596,10 @@ ngx_mesh_stream_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     cscf->handler = ngx_mesh_stream_handler;
 
-    if (ngx_mesh_require(cf, "mesh_pass", NULL) != NGX_OK) {
+    if (ngx_mesh_require_protocol(cf, "mesh_pass", &value[1],
+                                  mscf->proxy.codecs)
+        != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

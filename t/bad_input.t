@@ -90,9 +90,7 @@ my $head = pack 'nCCQ>', 0xdabb, 0xc2, 0, 5;
 
 my @garbage = (
     'a line of text' => "hello, is anybody there?\r\n",
-    HTTP => "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n",
     'zeroes' => "\0" x 4096,
-    'a TLS hello' => pack('H*', '16030100c8010000c40303') . 'x' x 194,
     'one wrong byte' => "\xda",
     'a wrong second byte' => "\xda\xba",
     'a negative length' => $head . pack('N', 0xffffffff) . 'x' x 100,
@@ -101,7 +99,7 @@ my @garbage = (
 );
 
 # half of a magic number may become a whole one
-$garbage[9] = "\xdb";
+$garbage[5] = "\xdb";
 
 while (my ($name, $bytes) = splice @garbage, 0, 2) {
     my $before = lines(qr/\[info\].*bytes that are no dubbo frame/);
@@ -112,6 +110,32 @@ while (my ($name, $bytes) = splice @garbage, 0, 2) {
     isnt($client->closed(5), '', "$name: closed");
     is(lines(qr/\[info\].*bytes that are no dubbo frame/) - $before, 1,
        '... one line');
+    is(counter('mesh_protocol_errors_total', side => 'client'), 1,
+       '... one in the counter');
+    good($name);
+}
+
+# other protocols get an answer that they understand
+
+my @foreign = (
+    'HTTP' => "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n",
+        qr{^HTTP/1\.1 400 .*\r\n\r\nthis port does not speak HTTP\n$}s,
+    'HTTP/2' => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" . "\0\0\0\4" . "\0" x 5,
+        qr{^\0\0\0\x04\0{7}\x27\x07\0{12}\x0d.{31}$}s,
+    'TLS' => pack('H*', '16030100c8010000c40303') . 'x' x 194,
+        qr/^\x15\x03.\0\x02\x02\x28$/s,
+);
+
+while (my ($name, $bytes, $answer) = splice @foreign, 0, 3) {
+    my $line = qr/\[info\].*client speaks $name, which "mesh_pass" does not/;
+    my $before = lines($line);
+    my $client = $t->tcp('rpc');
+    $client->{raw} = 1;
+    $client->send($bytes);
+
+    isnt($client->closed(5), '', "$name: closed");
+    like($client->{in}, $answer, '... with an answer');
+    is(lines($line) - $before, 1, '... one line');
     is(counter('mesh_protocol_errors_total', side => 'client'), 1,
        '... one in the counter');
     good($name);

@@ -171,8 +171,8 @@ for my $label ('label=', 'label=a', 'label==1') {
 endpoint_refused('duplicate label "a" in "label=a=2"',
                  'endpoint 127.0.0.1:1 label=a=1 label=a=2;');
 
-for my $protocol ('protocol=', 'protocol=x') {
-    endpoint_refused(invalid($protocol, 'endpoint', '"protocol=dubbo"'),
+for my $protocol ('protocol=') {
+    endpoint_refused(invalid($protocol, 'endpoint', '"protocol=NAME"'),
                      "endpoint 127.0.0.1:1 $protocol;");
 }
 

@@ -86,9 +86,9 @@ sub invalid {
 # mesh_pass
 
 
-for my $protocol ('x', 'Dubbo', 'auto', 'bolt', '') {
+for my $protocol ('x', 'Dubbo', 'bolt3', '') {
     refused_conf(qq{unknown protocol "$protocol" in "mesh_pass", }
-                 . 'known are: dubbo', server(qq{mesh_pass "$protocol"; #!}));
+                 . 'known are: auto, dubbo', server(qq{mesh_pass "$protocol"; #!}));
 }
 
 refused('"mesh_pass" directive is duplicate', 'mesh_pass dubbo;');

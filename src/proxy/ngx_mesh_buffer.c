@@ -23,7 +23,10 @@
 
 static ngx_mesh_chunk_t *ngx_mesh_chunk_slice(u_char *p, size_t size);
 static ngx_int_t ngx_mesh_read_part(ngx_mesh_reader_t *reader,
-    const ngx_mesh_codec_t *codec, ngx_mesh_frame_pt handler, void *data);
+    ngx_mesh_frame_pt handler, void *data, u_char *p, size_t n);
+static ngx_int_t ngx_mesh_read_hold(ngx_mesh_reader_t *reader, u_char *p,
+    size_t n, u_char *p2, size_t n2);
+static void ngx_mesh_read_lost(ngx_mesh_reader_t *reader, u_char *p, size_t n);
 static ngx_int_t ngx_mesh_read_save(ngx_mesh_reader_t *reader, u_char *p,
     size_t n, size_t size);
 static ssize_t ngx_mesh_recv(ngx_connection_t *c, ngx_mesh_reader_t *reader,
@@ -385,6 +388,11 @@ ngx_mesh_reader_destroy(ngx_mesh_reader_t *reader)
         reader->part = NULL;
     }
 
+    if (reader->hold) {
+        ngx_mesh_chunk_free(reader->hold);
+        reader->hold = NULL;
+    }
+
     reader->nhead = 0;
     reader->skip = 0;
 }
@@ -392,19 +400,36 @@ ngx_mesh_reader_destroy(ngx_mesh_reader_t *reader)
 
 ngx_int_t
 ngx_mesh_read(ngx_connection_t *c, ngx_mesh_reader_t *reader,
-    const ngx_mesh_codec_t *codec, size_t max_frame, ngx_mesh_frame_pt handler,
+    ngx_array_t *codecs, size_t max_frame, ngx_mesh_frame_pt handler,
     ngx_mesh_oversize_pt oversize, void *data, off_t *received)
 {
-    size_t      base;
-    ssize_t     n;
-    ngx_int_t   rc;
-    ngx_uint_t  turns;
+    size_t             base;
+    ssize_t            n;
+    ngx_int_t          rc;
+    ngx_uint_t         turns;
+    ngx_mesh_chunk_t  *hold;
 
     base = 0;
 
+    if (reader->hold && !reader->stop) {
+        hold = reader->hold;
+        reader->hold = NULL;
+
+        rc = ngx_mesh_read_buffer(reader, codecs, max_frame, handler, oversize,
+                                  data, hold->buf.start,
+                                  hold->buf.last - hold->buf.start);
+        ngx_mesh_chunk_free(hold);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
     for (turns = 0; /* void */ ; turns++) {
 
-        if ((reader->stop && reader->part == NULL) || !c->read->ready) {
+        if ((reader->stop && reader->part == NULL) || reader->hold
+            || !c->read->ready)
+        {
             return NGX_AGAIN;
         }
 
@@ -438,7 +463,8 @@ ngx_mesh_read(ngx_connection_t *c, ngx_mesh_reader_t *reader,
                 continue;
             }
 
-            rc = ngx_mesh_read_part(reader, codec, handler, data);
+            rc = ngx_mesh_read_part(reader, handler, data,
+                                    ngx_mesh_worker.recv, base);
             if (rc != NGX_OK) {
                 return rc;
             }
@@ -446,12 +472,12 @@ ngx_mesh_read(ngx_connection_t *c, ngx_mesh_reader_t *reader,
             n = base;
             base = 0;
 
-            if (n == 0) {
+            if (n == 0 || reader->hold) {
                 continue;
             }
         }
 
-        rc = ngx_mesh_read_buffer(reader, codec, max_frame, handler, oversize,
+        rc = ngx_mesh_read_buffer(reader, codecs, max_frame, handler, oversize,
                                   data, ngx_mesh_worker.recv, base + n);
         if (rc != NGX_OK) {
             return rc;
@@ -524,28 +550,34 @@ ngx_mesh_recv(ngx_connection_t *c, ngx_mesh_reader_t *reader, size_t *base)
 }
 
 
-static ngx_int_t
-ngx_mesh_read_part(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
-    ngx_mesh_frame_pt handler, void *data)
-{
-    ngx_int_t          rc;
-    ngx_mesh_frame_t   f;
-    ngx_mesh_chunk_t  *part;
+/* n more bytes at p were read behind the frame */
 
+static ngx_int_t
+ngx_mesh_read_part(ngx_mesh_reader_t *reader, ngx_mesh_frame_pt handler,
+    void *data, u_char *p, size_t n)
+{
+    ngx_int_t                rc;
+    ngx_mesh_frame_t         f;
+    ngx_mesh_chunk_t        *part;
+    const ngx_mesh_codec_t  *codec;
+
+    codec = reader->codec;
     part = reader->part;
     reader->part = NULL;
     ngx_mesh_worker.partial_size -= part->size;
 
     (void) codec->head(codec, part->buf.start, reader->need, &f);
 
-    rc = NGX_OK;
-
     if (f.check && codec->whole(codec, part->buf.start, &f) != NGX_OK) {
-        rc = NGX_ABORT;
+        ngx_mesh_read_lost(reader, part->buf.start, f.size);
+        ngx_mesh_chunk_free(part);
+        return NGX_ABORT;
     }
 
-    if (rc == NGX_OK) {
-        rc = handler(data, part->buf.start, &f, part);
+    rc = handler(data, part->buf.start, &f, part);
+
+    if (rc == NGX_BUSY) {
+        rc = ngx_mesh_read_hold(reader, part->buf.start, f.size, p, n);
     }
 
     ngx_mesh_chunk_free(part);
@@ -554,15 +586,53 @@ ngx_mesh_read_part(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
 }
 
 
+/* keeps what came until whoever is busy reads again */
+
+static ngx_int_t
+ngx_mesh_read_hold(ngx_mesh_reader_t *reader, u_char *p, size_t n, u_char *p2,
+    size_t n2)
+{
+    ngx_mesh_chunk_t  *hold;
+
+    hold = ngx_mesh_chunk_alloc(n + n2);
+    if (hold == NULL) {
+        return NGX_ERROR;
+    }
+
+    hold->buf.last = ngx_cpymem(hold->buf.start, p, n);
+
+    if (n2) {
+        hold->buf.last = ngx_cpymem(hold->buf.last, p2, n2);
+    }
+
+    reader->hold = hold;
+
+    return NGX_OK;
+}
+
+
+/* whoever has to explain it may look at the first bytes */
+
+static void
+ngx_mesh_read_lost(ngx_mesh_reader_t *reader, u_char *p, size_t n)
+{
+    n = ngx_min(n, NGX_MESH_HEAD_MAX);
+
+    ngx_memcpy(reader->head, p, n);
+    reader->nhead = (uint8_t) n;
+}
+
+
 ngx_int_t
-ngx_mesh_read_buffer(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
+ngx_mesh_read_buffer(ngx_mesh_reader_t *reader, ngx_array_t *codecs,
     size_t max_frame, ngx_mesh_frame_pt handler, ngx_mesh_oversize_pt oversize,
     void *data, u_char *p, size_t n)
 {
-    u_char            *last;
-    ngx_int_t          rc;
-    ngx_mesh_chunk_t  *chunk;
-    ngx_mesh_frame_t   f;
+    u_char                  *last;
+    ngx_int_t                rc;
+    ngx_mesh_chunk_t        *chunk;
+    ngx_mesh_frame_t         f;
+    const ngx_mesh_codec_t  *codec;
 
     last = p + n;
 
@@ -576,7 +646,18 @@ ngx_mesh_read_buffer(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
             continue;
         }
 
-        rc = codec->head(codec, p, n, &f);
+        rc = NGX_OK;
+
+        if (reader->codec == NULL) {
+            rc = ngx_mesh_codec_detect(codecs->elts, codecs->nelts, p, n,
+                                       &reader->codec);
+        }
+
+        codec = reader->codec;
+
+        if (rc == NGX_OK) {
+            rc = codec->head(codec, p, n, &f);
+        }
 
         if (rc == NGX_AGAIN) {
             ngx_memcpy(reader->head, p, n);
@@ -585,6 +666,7 @@ ngx_mesh_read_buffer(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
         }
 
         if (rc != NGX_OK) {
+            ngx_mesh_read_lost(reader, p, n);
             return NGX_ABORT;
         }
 
@@ -597,7 +679,12 @@ ngx_mesh_read_buffer(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
                               > ngx_mesh_worker.buffer_max);
 
         if (f.size > max_frame || reader->crowded) {
-            oversize(data, &f);
+
+            rc = oversize(data, &f);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+
             reader->skip = f.size;
             continue;
         }
@@ -607,6 +694,7 @@ ngx_mesh_read_buffer(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
         }
 
         if (f.check && codec->whole(codec, p, &f) != NGX_OK) {
+            ngx_mesh_read_lost(reader, p, n);
             return NGX_ABORT;
         }
 
@@ -621,6 +709,10 @@ ngx_mesh_read_buffer(ngx_mesh_reader_t *reader, const ngx_mesh_codec_t *codec,
 
         if (chunk) {
             ngx_mesh_chunk_free(chunk);
+        }
+
+        if (rc == NGX_BUSY) {
+            return ngx_mesh_read_hold(reader, p, last - p, NULL, 0);
         }
 
         if (rc != NGX_OK) {

@@ -53,6 +53,13 @@ ngx_mesh_link_get(ngx_mesh_bundle_t *bundle, ngx_mesh_session_t *owner,
             continue;
         }
 
+        if (bundle->codec->id_bits == 0 && link->nused) {
+
+            /* the next answer belongs to the call it has */
+
+            continue;
+        }
+
         n++;
 
         if (best == NULL || link->nused < best->nused) {
@@ -60,7 +67,9 @@ ngx_mesh_link_get(ngx_mesh_bundle_t *bundle, ngx_mesh_session_t *owner,
         }
     }
 
-    if (best == NULL && last && bundle->peer->is_readonly) {
+    if (best == NULL && last && bundle->peer->is_readonly
+        && bundle->codec->id_bits)
+    {
 
         /* a link told to be read-only still answers */
 
@@ -222,7 +231,7 @@ ngx_mesh_link_create(ngx_mesh_bundle_t *bundle)
     link->received = ngx_current_msec;
     link->sent = ngx_current_msec;
     link->interval = bundle->conf->heartbeat;
-    link->serial = 2;
+    link->reader.codec = bundle->codec;
 
     link->dummy.fd = (ngx_socket_t) -1;
     link->timer.handler = ngx_mesh_link_timer_handler;
@@ -482,6 +491,9 @@ ngx_mesh_link_ready(ngx_mesh_link_t *link)
 
     if (link->bundle->conf->heartbeat) {
         ngx_add_timer(&link->timer, link->interval);
+
+    } else if (link->bundle->codec->id_bits == 0) {
+        ngx_add_timer(&link->timer, NGX_MESH_LINK_IDLE);
     }
 
     if (c->read->ready) {

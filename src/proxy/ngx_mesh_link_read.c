@@ -13,7 +13,10 @@ static void ngx_mesh_link_response(ngx_mesh_link_t *link, u_char *p,
     ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk);
 static void ngx_mesh_link_request(ngx_mesh_link_t *link, u_char *p,
     ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk);
-static void ngx_mesh_link_oversize(void *data, ngx_mesh_frame_t *f);
+static ngx_int_t ngx_mesh_link_oversize(void *data, ngx_mesh_frame_t *f);
+static void ngx_mesh_link_bad(ngx_mesh_link_t *link, ngx_mesh_frame_t *f);
+static void ngx_mesh_link_spoilt(ngx_mesh_link_t *link, ngx_mesh_frame_t *f,
+    ngx_str_t *text);
 static void ngx_mesh_link_heartbeat(ngx_mesh_link_t *link);
 
 
@@ -61,9 +64,9 @@ ngx_mesh_link_read_handler(ngx_event_t *rev)
 
     received = 0;
 
-    rc = ngx_mesh_read(c, &link->reader, link->bundle->codec,
-                       link->bundle->conf->max_frame, ngx_mesh_link_frame,
-                       ngx_mesh_link_oversize, link, &received);
+    rc = ngx_mesh_read(c, &link->reader, NULL, link->bundle->conf->max_frame,
+                       ngx_mesh_link_frame, ngx_mesh_link_oversize, link,
+                       &received);
 
     if (rc == NGX_DONE) {
         return;
@@ -127,6 +130,11 @@ ngx_mesh_link_frame(void *data, u_char *p, ngx_mesh_frame_t *f,
     if (!link->answered) {
         link->answered = 1;
         ngx_mesh_peer_ok(link->bundle->peer);
+    }
+
+    if (f->bad) {
+        ngx_mesh_link_bad(link, f);
+        return NGX_OK;
     }
 
     switch (f->kind) {
@@ -234,7 +242,7 @@ ngx_mesh_link_request(ngx_mesh_link_t *link, u_char *p, ngx_mesh_frame_t *f,
     codec = link->bundle->codec;
     text = &ngx_mesh_link_shared;
 
-    if (ms) {
+    if (ms && codec->id_bits) {
         if (f->kind == NGX_MESH_FRAME_ONEWAY) {
             (void) ngx_mesh_session_queue(ms, p, f->size, chunk);
             return;
@@ -270,6 +278,10 @@ ngx_mesh_link_request(ngx_mesh_link_t *link, u_char *p, ngx_mesh_frame_t *f,
         return;
     }
 
+    if (codec->error == NULL) {
+        return;
+    }
+
     dst = ngx_mesh_out_reserve(&link->out, text->len * 3 + 256);
     if (dst == NULL) {
         return;
@@ -282,16 +294,67 @@ ngx_mesh_link_request(ngx_mesh_link_t *link, u_char *p, ngx_mesh_frame_t *f,
 }
 
 
-static void
+static ngx_int_t
 ngx_mesh_link_oversize(void *data, ngx_mesh_frame_t *f)
 {
-    ngx_str_t            text;
-    ngx_mesh_link_t     *link;
-    ngx_mesh_request_t  *r;
+    ngx_str_t         text;
+    ngx_mesh_link_t  *link;
 
     link = data;
 
     ngx_mesh_count(NGX_MESH_M_OVERSIZE);
+
+    if (f->late) {
+        ngx_log_error(NGX_LOG_ERR, &link->log, 0,
+                      "endpoint sent a frame of %uz bytes, which cannot be "
+                      "told from others without reading it", f->size);
+        return NGX_ERROR;
+    }
+
+    if (link->reader.crowded) {
+        ngx_str_set(&text, "no room for the answer within worker_buffer");
+
+    } else {
+        ngx_str_set(&text, "the answer is larger than mesh_max_frame");
+    }
+
+    ngx_mesh_link_spoilt(link, f, &text);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_mesh_link_bad(ngx_mesh_link_t *link, ngx_mesh_frame_t *f)
+{
+    ngx_str_t  text;
+
+    if (f->bad == NGX_MESH_BAD_CHECKSUM) {
+        ngx_mesh_count(NGX_MESH_M_CHECKSUM_PROVIDER);
+        ngx_str_set(&text, "the checksum of the answer is wrong");
+
+    } else {
+        ngx_mesh_count(NGX_MESH_M_COMMAND_PROVIDER);
+        ngx_str_set(&text, "the command of the answer is unknown");
+    }
+
+    if (!link->damaged) {
+        link->damaged = 1;
+        ngx_log_error(NGX_LOG_ERR, &link->log, 0,
+                      "endpoint sent a damaged frame: %V", &text);
+    }
+
+    ngx_mesh_link_spoilt(link, f, &text);
+}
+
+
+/* an answer came of which the caller can get nothing but the news */
+
+static void
+ngx_mesh_link_spoilt(ngx_mesh_link_t *link, ngx_mesh_frame_t *f,
+    ngx_str_t *text)
+{
+    ngx_mesh_request_t  *r;
 
     if (f->kind != NGX_MESH_FRAME_RESPONSE) {
         return;
@@ -305,18 +368,12 @@ ngx_mesh_link_oversize(void *data, ngx_mesh_frame_t *f)
     }
 
     if (r->resting) {
+        ngx_mesh_count(NGX_MESH_M_ABANDONED);
         ngx_mesh_slot_free(r);
         return;
     }
 
-    if (link->reader.crowded) {
-        ngx_str_set(&text, "no room for the answer within worker_buffer");
-
-    } else {
-        ngx_str_set(&text, "the answer is larger than mesh_max_frame");
-    }
-
-    ngx_mesh_request_fail(r, NGX_MESH_ERR_BAD_RESPONSE, 0, &text);
+    ngx_mesh_request_fail(r, NGX_MESH_ERR_BAD_RESPONSE, 0, text);
 }
 
 
@@ -337,6 +394,23 @@ ngx_mesh_link_timer_handler(ngx_event_t *ev)
     link = dummy->data;
     heartbeat = link->bundle->conf->heartbeat;
     quiet = ngx_current_msec - link->received;
+
+    if (link->bundle->codec->id_bits == 0) {
+
+        /* there may be as many as there were calls at a time */
+
+        if (link->nused == 0
+            && ngx_current_msec - link->sent >= NGX_MESH_LINK_IDLE)
+        {
+            ngx_mesh_link_close(link, "link was idle", 0);
+            return;
+        }
+
+        if (heartbeat == 0) {
+            ngx_add_timer(ev, NGX_MESH_LINK_IDLE);
+            return;
+        }
+    }
 
     if (link->waiting
         && (ngx_msec_int_t) (link->received - link->asked) >= 0)

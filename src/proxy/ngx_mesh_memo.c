@@ -46,13 +46,15 @@ ngx_mesh_memo_probe(u_char *p)
 
 
 ngx_mesh_entry_t *
-ngx_mesh_memo_find(ngx_mesh_proxy_conf_t *conf, u_char *p, ngx_mesh_frame_t *f,
+ngx_mesh_memo_find(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
     ngx_uint_t want, ngx_mesh_facts_t *facts)
 {
-    u_char            *scratch, *scratch_end;
-    ngx_uint_t         i;
-    ngx_mesh_memo_t   *memo, **memos;
+    u_char                  *scratch, *scratch_end;
+    ngx_uint_t               i;
+    ngx_mesh_memo_t         *memo, **memos;
+    const ngx_mesh_codec_t  *codec;
 
+    codec = ms->reader.codec;
     memos = ngx_mesh_worker.memos;
 
     for (i = 0; i < NGX_MESH_MEMOS; i++) {
@@ -62,7 +64,8 @@ ngx_mesh_memo_find(ngx_mesh_proxy_conf_t *conf, u_char *p, ngx_mesh_frame_t *f,
             return NULL;
         }
 
-        if (memo->conf == conf
+        if (memo->conf == ms->conf
+            && memo->codec == codec
             && memo->serial == f->serial
             && memo->len + f->head <= f->size
             && memo->probe == ngx_mesh_memo_probe(p + memo->probe_at)
@@ -102,7 +105,7 @@ ngx_mesh_memo_find(ngx_mesh_proxy_conf_t *conf, u_char *p, ngx_mesh_frame_t *f,
     facts->args = p + (size_t) facts->args;
 
     if (want & NGX_MESH_WANT_ATTACHMENTS) {
-        conf->codec->facts(conf->codec, p, f, want, facts);
+        codec->facts(codec, p, f, want, facts);
 
         /* a later call of facts() may come when the memo is gone */
 
@@ -167,6 +170,7 @@ ngx_mesh_memo_add(ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
     }
 
     memo->conf = entry->conf;
+    memo->codec = entry->codec;
     memo->entry = entry;
     memo->serial = f->serial;
     memo->len = (uint32_t) len;

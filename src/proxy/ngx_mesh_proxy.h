@@ -67,7 +67,11 @@ typedef struct {
 
 
 typedef struct {
-    const ngx_mesh_codec_t    *codec;
+    /*
+     * The protocols that clients may speak, the first bytes decide; known
+     * only when all of the configuration is parsed.  NULL: not ours.
+     */
+    ngx_array_t               *codecs;         /* const ngx_mesh_codec_t * */
 
     ngx_msec_t                 timeout;        /* of a call */
     ngx_msec_t                 header_timeout; /* for the rest of a frame */
@@ -107,6 +111,7 @@ typedef struct {
  */
 
 struct ngx_mesh_call_s {
+    const ngx_mesh_codec_t    *codec;
     uint64_t                   id;             /* the caller's */
     ngx_str_t                  service;        /* key, as routed by */
     ngx_str_t                  interface;
@@ -119,13 +124,14 @@ struct ngx_mesh_call_s {
     ngx_str_t                  upstream_addr;  /* last tried, may be empty */
     ngx_str_t                  route;
     uint64_t                   revision;
-    ngx_uint_t                 status;         /* on the wire; 0: one-way */
+    ngx_uint_t                 status;         /* of the answer */
     ngx_uint_t                 error;          /* NGX_MESH_ERR_* */
     ngx_uint_t                 result;         /* NGX_MESH_RESULT_* */
     ngx_uint_t                 tries;
     uint64_t                   time;           /* microseconds */
     size_t                     request_length;
     size_t                     response_length;
+    unsigned                   answered:1;     /* there is a status */
 };
 
 

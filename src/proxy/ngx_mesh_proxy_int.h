@@ -30,6 +30,7 @@
 #define NGX_MESH_REST            600000   /* ms an abandoned slot rests */
 #define NGX_MESH_TICK            10       /* ms */
 #define NGX_MESH_WHEEL           512      /* ticks of one round */
+#define NGX_MESH_LINK_IDLE       60000    /* ms an id-less link is kept */
 #define NGX_MESH_LINGER          200      /* ms between notice and close */
 #define NGX_MESH_VIEWS           256      /* buckets */
 #define NGX_MESH_MEMOS           8
@@ -78,8 +79,10 @@ typedef struct {
 
 
 typedef struct {
+    const ngx_mesh_codec_t    *codec;          /* NULL: not detected yet */
     ngx_mesh_chunk_t          *part;           /* frame not complete yet */
-    size_t                     need;           /* its whole size */
+    ngx_mesh_chunk_t          *hold;           /* bytes that have to wait */
+    size_t                     need;           /* size of the whole frame */
     size_t                     skip;           /* bytes of a refused frame */
     unsigned                   stop:1;         /* read no more frames */
     unsigned                   crowded:1;      /* refused for lack of room */
@@ -90,14 +93,16 @@ typedef struct {
 
 /*
  * Called for each whole frame; chunk is not NULL when the frame has a chunk of
- * its own that may be kept by taking a reference.  NGX_OK: go on; NGX_DONE:
- * the connection is gone.
+ * its own that may be kept by taking a reference.  NGX_OK: go on; NGX_BUSY:
+ * the frame was not taken, it and what follows wait for the next read;
+ * NGX_DONE: the connection is gone.
  */
 typedef ngx_int_t (*ngx_mesh_frame_pt)(void *data, u_char *p,
     ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk);
 
-/* called for a frame above the limit, of which only the header was seen */
-typedef void (*ngx_mesh_oversize_pt)(void *data, ngx_mesh_frame_t *f);
+/* called for a frame above the limit, of which only the header was seen; not
+   NGX_OK: it cannot be skipped */
+typedef ngx_int_t (*ngx_mesh_oversize_pt)(void *data, ngx_mesh_frame_t *f);
 
 
 struct ngx_mesh_session_s {
@@ -219,6 +224,7 @@ struct ngx_mesh_link_s {
     unsigned                   failed:1;
     unsigned                   waiting:1;      /* heartbeat unanswered */
     unsigned                   stale:1;        /* dead frames are queued */
+    unsigned                   damaged:1;      /* sent a bad frame, is logged */
 };
 
 
@@ -298,6 +304,8 @@ struct ngx_mesh_view_s {
     ngx_uint_t                 next;           /* round robin, equal weights */
     unsigned                   equal:1;
     unsigned                   backups:1;
+    unsigned                   foreign:1;      /* some endpoints speak other
+                                                  protocols */
 
     ngx_mesh_point_t          *points;
     ngx_uint_t                 npoints;
@@ -323,6 +331,7 @@ struct ngx_mesh_entry_s {
     ngx_str_t                  key;            /* [group/]interface[:version] */
     ngx_str_t                  service;        /* name for logs and metrics */
 
+    const ngx_mesh_codec_t    *codec;
     ngx_mesh_view_t           *view;           /* NULL: no route */
     ngx_mesh_calls_t          *ok;
     ngx_uint_t                 ok_status;
@@ -339,6 +348,7 @@ struct ngx_mesh_entry_s {
 
 typedef struct {
     ngx_mesh_proxy_conf_t     *conf;
+    const ngx_mesh_codec_t    *codec;
     ngx_mesh_entry_t          *entry;
     uint64_t                   probe;          /* bytes that end the method */
     uint32_t                   probe_at;       /* from the frame's start */
@@ -419,15 +429,17 @@ void ngx_mesh_out_destroy(ngx_mesh_out_t *out);
 /*
  * Reads what is there and hands out whole frames.  NGX_AGAIN: no more for
  * now; NGX_DECLINED: end of stream; NGX_ERROR: the connection failed;
- * NGX_ABORT: bytes that begin no frame; NGX_DONE: "data" is gone.
+ * NGX_ABORT: bytes that begin no frame, the first of them are left in
+ * reader->head; NGX_DONE: "data" is gone.  Where reader->codec is NULL, the
+ * first bytes choose one of the codecs.
  */
 ngx_int_t ngx_mesh_read(ngx_connection_t *c, ngx_mesh_reader_t *reader,
-    const ngx_mesh_codec_t *codec, size_t max_frame, ngx_mesh_frame_pt handler,
+    ngx_array_t *codecs, size_t max_frame, ngx_mesh_frame_pt handler,
     ngx_mesh_oversize_pt oversize, void *data, off_t *received);
 
 /* the same for bytes already read into a buffer of somebody else */
 ngx_int_t ngx_mesh_read_buffer(ngx_mesh_reader_t *reader,
-    const ngx_mesh_codec_t *codec, size_t max_frame, ngx_mesh_frame_pt handler,
+    ngx_array_t *codecs, size_t max_frame, ngx_mesh_frame_pt handler,
     ngx_mesh_oversize_pt oversize, void *data, u_char *p, size_t n);
 
 void ngx_mesh_reader_destroy(ngx_mesh_reader_t *reader);
@@ -612,7 +624,7 @@ ngx_int_t ngx_mesh_route_fact(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
 /* the entry of a request that begins as an earlier one did, its facts set as
    if they had been read; NULL: none, read on.  The reference is the caller's.
    */
-ngx_mesh_entry_t *ngx_mesh_memo_find(ngx_mesh_proxy_conf_t *conf, u_char *p,
+ngx_mesh_entry_t *ngx_mesh_memo_find(ngx_mesh_session_t *ms, u_char *p,
     ngx_mesh_frame_t *f, ngx_uint_t want, ngx_mesh_facts_t *facts);
 
 /* remembers what the facts of a request led to */

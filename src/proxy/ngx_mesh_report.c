@@ -34,7 +34,7 @@ ngx_mesh_report_keep(ngx_mesh_session_t *ms, ngx_mesh_facts_t *facts)
         return NULL;
     }
 
-    codec = ms->conf->codec;
+    codec = ms->reader.codec;
     names = wanted->elts;
     n = wanted->nelts;
 
@@ -88,7 +88,7 @@ ngx_mesh_report_reply(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     ngx_str_t                line;
     const ngx_mesh_codec_t  *codec;
 
-    codec = ms->conf->codec;
+    codec = ms->reader.codec;
     last = buf + NGX_MESH_TEXT_SIZE;
 
     p = ngx_slprintf(buf, last, "nginx-mesh: %V (%V)", text,
@@ -107,8 +107,18 @@ ngx_mesh_report_reply(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     line.len = p - buf;
 
     size = line.len * 3 + 256;
+    dst = NULL;
 
-    dst = ngx_mesh_out_reserve(&ms->out, size);
+    if (codec->error) {
+        dst = ngx_mesh_out_reserve(&ms->out, size);
+
+    } else if (f->kind == NGX_MESH_FRAME_REQUEST) {
+
+        /* the end of the connection is all that this protocol can tell */
+
+        ms->failed = 1;
+        ngx_post_event(ms->connection->write, &ngx_posted_events);
+    }
 
     if (dst) {
         n = codec->error(codec, dst, size, f, err, &line);
@@ -116,6 +126,7 @@ ngx_mesh_report_reply(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
         if (n) {
             ngx_mesh_out_commit(&ms->out, n);
             ngx_mesh_session_post(ms);
+            call->answered = 1;
         }
 
         call->response_length = n;
@@ -144,7 +155,7 @@ ngx_mesh_report_call(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
 
     service = (entry && entry->view) ? &entry->service : NULL;
     method = entry ? &entry->method : &none;
-    codec = (ngx_str_t *) &ms->conf->codec->name;
+    codec = (ngx_str_t *) &ms->reader.codec->name;
 
     if (service && entry->ok && call->status == entry->ok_status
         && call->result == NGX_MESH_RESULT_OK)
@@ -172,6 +183,8 @@ ngx_mesh_report_call(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     if (ms->conf->log == NULL) {
         return;
     }
+
+    call->codec = ms->reader.codec;
 
     if (entry) {
         call->service = entry->view ? entry->service : entry->key;

@@ -60,6 +60,7 @@ void
 ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
     ngx_mesh_chunk_t *chunk)
 {
+    u_char             line[128];
     uint32_t           key;
     ngx_str_t          text;
     ngx_uint_t         err;
@@ -105,6 +106,17 @@ ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
         }
     }
 
+    text = ngx_mesh_request_texts[err];
+
+    if (err == NGX_MESH_ERR_NO_ENDPOINT && entry->view->foreign
+        && entry->view->nmembers == 0)
+    {
+        text.data = line;
+        text.len = ngx_snprintf(line, sizeof(line), "no endpoint of the "
+                                "service speaks %V", &ms->reader.codec->name)
+                   - line;
+    }
+
     /* over already: a one-way call, or one that went nowhere */
 
     attachments = ms->conf->log ? ngx_mesh_report_keep(ms, &facts) : NULL;
@@ -116,8 +128,7 @@ ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
     call.tries = peer ? 1 : 0;
 
     if (err) {
-        ngx_mesh_report_reply(ms, entry, NULL, f, err,
-                               &ngx_mesh_request_texts[err], &call);
+        ngx_mesh_report_reply(ms, entry, NULL, f, err, &text, &call);
     }
 
     ngx_mesh_report_call(ms, entry, attachments, peer, &call);
@@ -277,7 +288,7 @@ ngx_mesh_request_oneway(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
         return NGX_MESH_ERR_OVERLOAD;
     }
 
-    codec = ms->conf->codec;
+    codec = ms->reader.codec;
     id = f->id;
     codec->set_id(codec, pos, f, NGX_MESH_SLOT_NONE);
     f->id = id;
@@ -304,12 +315,14 @@ ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     u_char *p, ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk,
     ngx_mesh_facts_t *facts, uint32_t key)
 {
-    uint64_t             now, timeout;
-    ngx_uint_t           err;
-    ngx_mesh_link_t     *link;
-    ngx_mesh_view_t     *view;
-    ngx_mesh_request_t  *r;
+    uint64_t                 now, timeout;
+    ngx_uint_t               err;
+    ngx_mesh_link_t         *link;
+    ngx_mesh_view_t         *view;
+    ngx_mesh_request_t      *r;
+    const ngx_mesh_codec_t  *codec;
 
+    codec = ms->reader.codec;
     err = NGX_MESH_ERR_CLOSED;
 
     link = ngx_mesh_request_link(ms, entry, f->variant, key, f->size, NULL,
@@ -333,13 +346,14 @@ ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     now = ngx_mesh_now();
     timeout = ms->conf->timeout;
 
-    if (f->timeout) {
-        timeout = f->timeout;
+    if (ms->conf->deadline != NGX_MESH_DEADLINE_OFF) {
 
-    } else if (facts->timeout > 0
-               && ms->conf->deadline != NGX_MESH_DEADLINE_OFF)
-    {
-        timeout = facts->timeout;
+        if (f->timeout) {
+            timeout = f->timeout;
+
+        } else if (facts->timeout > 0) {
+            timeout = facts->timeout;
+        }
     }
 
     r->id = f->id;
@@ -363,8 +377,7 @@ ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
         r->attachments = ngx_mesh_report_keep(ms, facts);
     }
 
-    ms->conf->codec->set_id(ms->conf->codec, r->pos, f,
-                            ngx_mesh_slot_id(link, r));
+    codec->set_id(codec, r->pos, f, ngx_mesh_slot_id(link, r));
 
     ngx_mesh_request_enter(r, ms);
 
@@ -426,13 +439,14 @@ ngx_mesh_request_answer(ngx_mesh_request_t *r, u_char *p, ngx_mesh_frame_t *f,
     const ngx_mesh_codec_t  *codec;
 
     ms = r->session;
-    codec = ms->conf->codec;
+    codec = ms->reader.codec;
 
     ngx_memzero(&call, sizeof(ngx_mesh_call_t));
 
     call.id = r->id;
     call.result = codec->result(codec, p, f);
     call.status = f->status;
+    call.answered = 1;
     call.tries = r->tries;
     call.time = ngx_mesh_now() - r->start;
     call.request_length = r->size;
@@ -610,12 +624,22 @@ ngx_mesh_request_leave(ngx_mesh_request_t *r, ngx_uint_t rest)
         return;
     }
 
-    if (rest) {
-        ngx_mesh_slot_rest(r);
-
-    } else {
+    if (!rest) {
         ngx_mesh_slot_free(r);
+        return;
     }
+
+    if (link->bundle->codec->id_bits) {
+        ngx_mesh_slot_rest(r);
+        return;
+    }
+
+    /* without an id a late answer would be taken for that of the next call */
+
+    ngx_mesh_slot_free(r);
+
+    link->draining = 1;
+    ngx_post_event(link->connection->write, &ngx_posted_events);
 }
 
 
@@ -687,7 +711,7 @@ ngx_mesh_request_again(ngx_mesh_request_t *r, ngx_uint_t rest)
     ms = r->session;
     old = r->link;
     entry = r->entry;
-    codec = ms->conf->codec;
+    codec = ms->reader.codec;
 
     link = ngx_mesh_request_link(ms, entry, r->variant, r->key, r->size,
                                  old->bundle->peer, &err);
@@ -711,6 +735,11 @@ ngx_mesh_request_again(ngx_mesh_request_t *r, ngx_uint_t rest)
     n->chunk = link->out.last;
 
     (void) codec->head(codec, p, r->size, &f);
+
+    if (f.late) {
+        (void) codec->whole(codec, p, &f);
+    }
+
     codec->set_id(codec, p, &f, ngx_mesh_slot_id(link, n));
 
     n->id = r->id;

@@ -20,6 +20,7 @@
 
 typedef struct {
     ngx_mesh_proxy_conf_t   *conf;
+    const ngx_mesh_codec_t  *codec;
     ngx_str_t                interface;
     ngx_str_t                version;
     ngx_str_t                group;
@@ -37,7 +38,7 @@ static void ngx_mesh_route_drop(ngx_mesh_entry_t *entry);
 static ngx_uint_t ngx_mesh_route_idempotent(ngx_mesh_entry_t *entry);
 static ngx_uint_t ngx_mesh_route_wildcard(ngx_str_t *pattern, ngx_str_t *s);
 static ngx_mesh_view_t *ngx_mesh_view_get(ngx_mesh_service_t *service,
-    ngx_mesh_proxy_conf_t *conf);
+    ngx_mesh_proxy_conf_t *conf, const ngx_mesh_codec_t *codec);
 static ngx_int_t ngx_mesh_view_members(ngx_mesh_view_t *view);
 
 
@@ -63,7 +64,7 @@ ngx_mesh_route_find(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
     const ngx_mesh_codec_t  *codec;
 
     conf = ms->conf;
-    codec = conf->codec;
+    codec = ms->reader.codec;
 
     want = NGX_MESH_WANT_NAMES;
 
@@ -74,7 +75,7 @@ ngx_mesh_route_find(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
         want |= NGX_MESH_WANT_ATTACHMENTS;
     }
 
-    entry = ngx_mesh_memo_find(conf, p, f, want, facts);
+    entry = ngx_mesh_memo_find(ms, p, f, want, facts);
 
     if (entry && !(entry->grouped && !facts->attachments)) {
         return entry;
@@ -104,6 +105,7 @@ ngx_mesh_route_find(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
     }
 
     key.conf = conf;
+    key.codec = codec;
     key.interface = facts->interface;
     key.version = facts->version;
     key.method = facts->method;
@@ -162,6 +164,7 @@ ngx_mesh_route_lookup(ngx_mesh_route_key_t *key)
     {
         if (entry->hash != key->hash
             || entry->conf != key->conf
+            || entry->codec != key->codec
             || entry->method.len != key->method.len
             || entry->interface.len != key->interface.len
             || entry->version.len != key->version.len
@@ -231,6 +234,7 @@ ngx_mesh_route_create(ngx_mesh_route_key_t *key)
 
     entry->hash = key->hash;
     entry->conf = key->conf;
+    entry->codec = key->codec;
     entry->refs = 2;
     entry->cached = 1;
 
@@ -325,7 +329,7 @@ ngx_mesh_route_resolve(ngx_mesh_entry_t *entry)
         return;
     }
 
-    entry->view = ngx_mesh_view_get(service, conf);
+    entry->view = ngx_mesh_view_get(service, conf, entry->codec);
 
     if (entry->view) {
         entry->service = entry->view->service->name;
@@ -437,7 +441,7 @@ ngx_mesh_route_fact(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry, u_char *p,
     ngx_str_t                attachment;
     const ngx_mesh_codec_t  *codec;
 
-    codec = ms->conf->codec;
+    codec = ms->reader.codec;
 
     switch (name->data[0]) {
 
@@ -500,7 +504,8 @@ ngx_mesh_route_fact(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry, u_char *p,
 /* takes over the reference to the service */
 
 static ngx_mesh_view_t *
-ngx_mesh_view_get(ngx_mesh_service_t *service, ngx_mesh_proxy_conf_t *conf)
+ngx_mesh_view_get(ngx_mesh_service_t *service, ngx_mesh_proxy_conf_t *conf,
+    const ngx_mesh_codec_t *codec)
 {
     uint32_t          hash;
     ngx_queue_t      *q, *bucket;
@@ -516,7 +521,7 @@ ngx_mesh_view_get(ngx_mesh_service_t *service, ngx_mesh_proxy_conf_t *conf)
         view = ngx_queue_data(q, ngx_mesh_view_t, queue);
 
         if (view->service == service && view->conf == conf->link
-            && view->codec == conf->codec)
+            && view->codec == codec)
         {
             ngx_mesh_table_release(service);
             view->refs++;
@@ -534,7 +539,7 @@ ngx_mesh_view_get(ngx_mesh_service_t *service, ngx_mesh_proxy_conf_t *conf)
 
     view->service = service;
     view->conf = conf->link;
-    view->codec = conf->codec;
+    view->codec = codec;
     view->refs = 1;
     view->members = (ngx_mesh_member_t *)
                                  ((u_char *) view + sizeof(ngx_mesh_view_t));
@@ -567,6 +572,7 @@ ngx_mesh_view_members(ngx_mesh_view_t *view)
                 || ngx_memcmp(e->protocol.data, view->codec->name.data,
                               e->protocol.len) != 0))
         {
+            view->foreign = 1;
             continue;
         }
 

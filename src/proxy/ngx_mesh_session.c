@@ -18,7 +18,9 @@ static void ngx_mesh_session_ack(ngx_mesh_session_t *ms, u_char *p,
     ngx_mesh_frame_t *f);
 static void ngx_mesh_session_response(ngx_mesh_session_t *ms, u_char *p,
     ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk);
-static void ngx_mesh_session_oversize(void *data, ngx_mesh_frame_t *f);
+static ngx_int_t ngx_mesh_session_oversize(void *data, ngx_mesh_frame_t *f);
+static void ngx_mesh_session_bad(ngx_mesh_session_t *ms, ngx_mesh_frame_t *f);
+static void ngx_mesh_session_garbage(ngx_mesh_session_t *ms);
 static void ngx_mesh_session_partial(ngx_mesh_session_t *ms);
 static void ngx_mesh_session_pause(ngx_mesh_session_t *ms);
 static void ngx_mesh_session_resume(ngx_mesh_session_t *ms);
@@ -40,9 +42,10 @@ void
 ngx_mesh_session_start(ngx_connection_t *c, ngx_mesh_proxy_conf_t *conf,
     off_t *received, void *data, void (*finalize)(void *data, ngx_int_t rc))
 {
-    size_t               n;
-    ngx_int_t            rc;
-    ngx_mesh_session_t  *ms;
+    size_t                     n;
+    ngx_int_t                  rc;
+    ngx_mesh_session_t        *ms;
+    const ngx_mesh_codec_t   **codecs;
 
     ms = ngx_pcalloc(c->pool, sizeof(ngx_mesh_session_t));
     if (ms == NULL) {
@@ -55,8 +58,12 @@ ngx_mesh_session_start(ngx_connection_t *c, ngx_mesh_proxy_conf_t *conf,
     ms->received = received;
     ms->data = data;
     ms->finalize = finalize;
-    ms->serial = 2;
     ms->active = ngx_current_msec;
+
+    if (conf->codecs->nelts == 1) {
+        codecs = conf->codecs->elts;
+        ms->reader.codec = codecs[0];
+    }
 
     ngx_queue_init(&ms->requests);
     ngx_queue_init(&ms->links);
@@ -92,7 +99,7 @@ ngx_mesh_session_start(ngx_connection_t *c, ngx_mesh_proxy_conf_t *conf,
     if (c->buffer && c->buffer->pos < c->buffer->last) {
         n = c->buffer->last - c->buffer->pos;
 
-        rc = ngx_mesh_read_buffer(&ms->reader, conf->codec, conf->max_frame,
+        rc = ngx_mesh_read_buffer(&ms->reader, conf->codecs, conf->max_frame,
                                   ngx_mesh_session_frame,
                                   ngx_mesh_session_oversize, ms,
                                   c->buffer->pos, n);
@@ -163,7 +170,7 @@ ngx_mesh_session_read(ngx_mesh_session_t *ms)
     conf = ms->conf;
     received = 0;
 
-    rc = ngx_mesh_read(c, &ms->reader, conf->codec, conf->max_frame,
+    rc = ngx_mesh_read(c, &ms->reader, conf->codecs, conf->max_frame,
                        ngx_mesh_session_frame, ngx_mesh_session_oversize, ms,
                        &received);
 
@@ -194,17 +201,53 @@ static void
 ngx_mesh_session_result(ngx_mesh_session_t *ms, ngx_int_t rc)
 {
     if (rc == NGX_ABORT) {
-        ngx_mesh_count(NGX_MESH_M_BAD_CLIENT);
-
-        ngx_log_error(NGX_LOG_INFO, ms->connection->log, 0,
-                      "client sent bytes that are no %V frame",
-                      &ms->conf->codec->name);
-
+        ngx_mesh_session_garbage(ms);
         ngx_mesh_session_close(ms, NGX_ABORT);
         return;
     }
 
     ngx_mesh_session_close(ms, (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR);
+}
+
+
+/* tells the log what came, and the client what it will understand */
+
+static void
+ngx_mesh_session_garbage(ngx_mesh_session_t *ms)
+{
+    ngx_connection_t          *c;
+    ngx_mesh_reader_t         *reader;
+    const ngx_mesh_foreign_t  *foreign;
+
+    c = ms->connection;
+    reader = &ms->reader;
+
+    ngx_mesh_count(NGX_MESH_M_BAD_CLIENT);
+
+    foreign = ngx_mesh_codec_foreign(reader->head, reader->nhead);
+
+    if (foreign) {
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "client speaks %V, which \"mesh_pass\" does not serve",
+                      &foreign->name);
+
+        if (ms->out.size == 0) {
+            (void) c->send(c, foreign->answer.data, foreign->answer.len);
+        }
+
+        return;
+    }
+
+    if (reader->codec == NULL) {
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "client began with bytes of no protocol of "
+                      "\"mesh_pass auto\"");
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                  "client sent bytes that are no %V frame",
+                  &reader->codec->name);
 }
 
 
@@ -221,7 +264,8 @@ ngx_mesh_session_timeout(ngx_mesh_session_t *ms)
 
     if (ms->draining) {
         if (ms->nrequests == 0
-            && ((ms->out.size == 0 && !ngx_mesh_reader_partial(&ms->reader))
+            && ((ms->out.size == 0 && ms->reader.hold == NULL
+                 && !ngx_mesh_reader_partial(&ms->reader))
                 || idle >= ms->conf->client_timeout))
         {
             ngx_mesh_session_close(ms, NGX_OK);
@@ -266,6 +310,18 @@ ngx_mesh_session_frame(void *data, u_char *p, ngx_mesh_frame_t *f,
         ms->in_partial = 0;
     }
 
+    if (ms->nrequests && ms->reader.codec->id_bits == 0) {
+
+        /* only their order tells answers apart */
+
+        return NGX_BUSY;
+    }
+
+    if (f->bad) {
+        ngx_mesh_session_bad(ms, f);
+        return NGX_OK;
+    }
+
     switch (f->kind) {
 
     case NGX_MESH_FRAME_REQUEST:
@@ -299,7 +355,7 @@ ngx_mesh_session_ack(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f)
     u_char                  *dst;
     const ngx_mesh_codec_t  *codec;
 
-    codec = ms->conf->codec;
+    codec = ms->reader.codec;
 
     ngx_mesh_count(NGX_MESH_M_HB_CLIENT);
 
@@ -321,9 +377,12 @@ static void
 ngx_mesh_session_response(ngx_mesh_session_t *ms, u_char *p,
     ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk)
 {
-    u_char              *pos;
-    ngx_queue_t         *q;
-    ngx_mesh_reverse_t  *rev;
+    u_char                  *pos;
+    ngx_queue_t             *q;
+    ngx_mesh_reverse_t      *rev;
+    const ngx_mesh_codec_t  *codec;
+
+    codec = ms->reader.codec;
 
     for (q = ngx_queue_head(&ms->reverse);
          q != ngx_queue_sentinel(&ms->reverse);
@@ -335,7 +394,7 @@ ngx_mesh_session_response(ngx_mesh_session_t *ms, u_char *p,
             continue;
         }
 
-        ms->conf->codec->set_id(ms->conf->codec, p, f, rev->link_id);
+        codec->set_id(codec, p, f, rev->link_id);
 
         if (ngx_mesh_link_queue(rev->link, p, f->size, chunk, &pos)
             == NGX_OK)
@@ -354,7 +413,32 @@ ngx_mesh_session_response(ngx_mesh_session_t *ms, u_char *p,
 }
 
 
+/* its length holds, so the stream goes on behind it */
+
 static void
+ngx_mesh_session_bad(ngx_mesh_session_t *ms, ngx_mesh_frame_t *f)
+{
+    ngx_str_t  text;
+
+    if (f->bad == NGX_MESH_BAD_CHECKSUM) {
+        ngx_mesh_count(NGX_MESH_M_CHECKSUM_CLIENT);
+        ngx_str_set(&text, "the checksum of the request is wrong");
+
+    } else {
+        ngx_mesh_count(NGX_MESH_M_COMMAND_CLIENT);
+        ngx_str_set(&text, "the command of the request is unknown");
+    }
+
+    ngx_log_error(NGX_LOG_INFO, ms->connection->log, 0,
+                  "client sent a damaged frame: %V", &text);
+
+    if (f->kind == NGX_MESH_FRAME_REQUEST || f->kind == NGX_MESH_FRAME_ONEWAY) {
+        ngx_mesh_request_refuse(ms, f, NGX_MESH_ERR_BAD_REQUEST, &text);
+    }
+}
+
+
+static ngx_int_t
 ngx_mesh_session_oversize(void *data, ngx_mesh_frame_t *f)
 {
     ngx_str_t            text;
@@ -381,9 +465,18 @@ ngx_mesh_session_oversize(void *data, ngx_mesh_frame_t *f)
         ngx_str_set(&text, "the request is larger than mesh_max_frame");
     }
 
+    if (f->late) {
+
+        /* the id of the answer is among the bytes that are not read */
+
+        return NGX_ERROR;
+    }
+
     if (f->kind == NGX_MESH_FRAME_REQUEST || f->kind == NGX_MESH_FRAME_ONEWAY) {
         ngx_mesh_request_refuse(ms, f, err, &text);
     }
+
+    return NGX_OK;
 }
 
 
@@ -649,7 +742,16 @@ ngx_mesh_session_resume_all(void)
 void
 ngx_mesh_session_done(ngx_mesh_session_t *ms)
 {
-    if (ms->draining && ms->nrequests == 0) {
+    if (ms->nrequests) {
+        return;
+    }
+
+    if (ms->reader.hold) {
+        ngx_post_event(ms->connection->read, &ngx_posted_events);
+        return;
+    }
+
+    if (ms->draining) {
         ngx_post_event(ms->connection->write, &ngx_posted_events);
     }
 }
@@ -670,13 +772,13 @@ ngx_mesh_session_drain(ngx_mesh_session_t *ms)
     }
 
     ms->draining = 1;
-    codec = ms->conf->codec;
+    codec = ms->reader.codec;
 
     ngx_memzero(&f, sizeof(ngx_mesh_frame_t));
     f.serial = ms->serial;
     f.variant = ms->variant;
 
-    dst = ngx_mesh_out_reserve(&ms->out, 256);
+    dst = codec ? ngx_mesh_out_reserve(&ms->out, 256) : NULL;
 
     if (dst) {
         n = codec->notice(codec, dst, 256, &f);

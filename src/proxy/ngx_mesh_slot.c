@@ -127,6 +127,18 @@ ngx_mesh_slot_find(ngx_mesh_link_t *link, uint64_t id)
     uint32_t             slot;
     ngx_mesh_request_t  *r;
 
+    if (link->bundle->codec->id_bits == 0) {
+
+        if (ngx_queue_empty(&link->used)) {
+            return NULL;
+        }
+
+        r = ngx_queue_data(ngx_queue_head(&link->used), ngx_mesh_request_t,
+                           by_link);
+
+        return r->offset < ngx_mesh_out_sent(&link->out) ? r : NULL;
+    }
+
     slot = id & NGX_MESH_SLOT_MASK;
 
     if (slot >= link->nslots) {

@@ -421,7 +421,7 @@ ngx_mesh_stream_create_srv_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
-     *     conf->proxy.codec = NULL;
+     *     conf->proxy.codecs = NULL;
      *     conf->proxy.tries = 0;
      *     conf->proxy.budget = 0;
      *     conf->proxy.default_service = { 0, NULL };
@@ -527,7 +527,7 @@ ngx_mesh_stream_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->off = prev->off;
     }
 
-    if (pc->codec && ngx_mesh_stream_check_srv_conf(cf, conf, set) != NGX_OK) {
+    if (pc->codecs && ngx_mesh_stream_check_srv_conf(cf, conf, set) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -537,7 +537,7 @@ ngx_mesh_stream_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 #endif
 
-    if (pc->codec && ngx_mesh_stream_share_link(cf, conf) != NGX_OK) {
+    if (pc->codecs && ngx_mesh_stream_share_link(cf, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

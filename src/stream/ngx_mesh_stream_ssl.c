@@ -174,7 +174,7 @@ ngx_mesh_stream_ssl_merge(ngx_conf_t *cf, ngx_mesh_stream_srv_conf_t *prev,
     ngx_conf_merge_ptr_value(ssl->passwords, pssl->passwords, NULL);
     ngx_conf_merge_ptr_value(ssl->conf_commands, pssl->conf_commands, NULL);
 
-    if (!ssl->enable || conf->proxy.codec == NULL) {
+    if (!ssl->enable || conf->proxy.codecs == NULL) {
         return NGX_OK;
     }
 

@@ -393,11 +393,7 @@ static ngx_int_t
 ngx_mesh_stream_get_protocol(ngx_stream_session_t *s, ngx_mesh_call_t *call,
     uintptr_t data, ngx_str_t *value)
 {
-    ngx_mesh_stream_srv_conf_t  *mscf;
-
-    mscf = ngx_stream_get_module_srv_conf(s, ngx_mesh_stream_module);
-
-    *value = mscf->proxy.codec->name;
+    *value = call->codec->name;
 
     return NGX_OK;
 }
@@ -439,13 +435,10 @@ static ngx_int_t
 ngx_mesh_stream_get_id(ngx_stream_session_t *s, ngx_mesh_call_t *call,
     uintptr_t data, ngx_str_t *value)
 {
-    int64_t                      id;
-    ngx_mesh_stream_srv_conf_t  *mscf;
+    int64_t  id;
 
-    mscf = ngx_stream_get_module_srv_conf(s, ngx_mesh_stream_module);
-
-    id = (mscf->proxy.codec->id_bits == 32) ? (int32_t) call->id
-                                            : (int64_t) call->id;
+    id = (call->codec->id_bits <= 32) ? (int32_t) call->id
+                                      : (int64_t) call->id;
     if (id >= 0) {
         ngx_mesh_stream_number(value, id);
         return NGX_OK;
@@ -467,7 +460,7 @@ static ngx_int_t
 ngx_mesh_stream_get_status(ngx_stream_session_t *s, ngx_mesh_call_t *call,
     uintptr_t data, ngx_str_t *value)
 {
-    if (call->status == 0) {
+    if (!call->answered) {
         return NGX_DECLINED;
     }
 

@@ -45,6 +45,10 @@ typedef enum {
     NGX_MESH_M_NO_BUDGET,          /* retries the budget forbade */
     NGX_MESH_M_BAD_CLIENT,         /* mesh_protocol_errors_total{side=} */
     NGX_MESH_M_BAD_PROVIDER,
+    NGX_MESH_M_CHECKSUM_CLIENT,    /* mesh_damaged_frames_total */
+    NGX_MESH_M_CHECKSUM_PROVIDER,
+    NGX_MESH_M_COMMAND_CLIENT,
+    NGX_MESH_M_COMMAND_PROVIDER,
     NGX_MESH_M_OVERSIZE,           /* frames above mesh_max_frame skipped */
     NGX_MESH_M_UNREADABLE,         /* bodies without a readable name */
     NGX_MESH_M_HEADER_TIMEOUT,     /* mesh_client_closed_total{reason=} */

@@ -136,6 +136,18 @@ static const ngx_mesh_metrics_sample_t  ngx_mesh_metrics_protocol[] = {
 };
 
 
+static const ngx_mesh_metrics_sample_t  ngx_mesh_metrics_damaged[] = {
+    { ngx_string("side=\"client\",reason=\"checksum\""),
+      NGX_MESH_M_CHECKSUM_CLIENT },
+    { ngx_string("side=\"provider\",reason=\"checksum\""),
+      NGX_MESH_M_CHECKSUM_PROVIDER },
+    { ngx_string("side=\"client\",reason=\"command\""),
+      NGX_MESH_M_COMMAND_CLIENT },
+    { ngx_string("side=\"provider\",reason=\"command\""),
+      NGX_MESH_M_COMMAND_PROVIDER }
+};
+
+
 static const ngx_mesh_metrics_sample_t  ngx_mesh_metrics_closed[] = {
     { ngx_string("reason=\"header_timeout\""), NGX_MESH_M_HEADER_TIMEOUT },
     { ngx_string("reason=\"client_timeout\""), NGX_MESH_M_CLIENT_TIMEOUT },
@@ -270,6 +282,10 @@ static const ngx_mesh_metrics_family_t  ngx_mesh_metrics_families[] = {
     ngx_mesh_metrics_labelled("mesh_protocol_errors_total",
         "Connections closed for bytes that are no frames.",
         ngx_mesh_metrics_protocol),
+
+    ngx_mesh_metrics_labelled("mesh_damaged_frames_total",
+        "Frames that went no further, although their length held.",
+        ngx_mesh_metrics_damaged),
 
     ngx_mesh_metrics_counter("mesh_oversize_frames_total",
         "Frames above the limit, skipped.",
