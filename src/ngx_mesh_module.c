@@ -50,6 +50,7 @@ static ngx_int_t ngx_mesh_check_demand(ngx_cycle_t *cycle,
     ngx_mesh_demand_t *demand);
 static void ngx_mesh_demand_error(ngx_cycle_t *cycle,
     ngx_mesh_demand_t *demand, ngx_str_t *text);
+static ngx_int_t ngx_mesh_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_mesh_init_process(ngx_cycle_t *cycle);
 static void ngx_mesh_exit_process(ngx_cycle_t *cycle);
 
@@ -80,12 +81,12 @@ ngx_module_t  ngx_mesh_module = {
     ngx_mesh_commands,                 /* module directives */
     NGX_CORE_MODULE,                   /* module type */
     NULL,                              /* init master */
-    NULL,                              /* init module */
+    ngx_mesh_init_module,              /* init module */
     ngx_mesh_init_process,             /* init process */
     NULL,                              /* init thread */
     NULL,                              /* exit thread */
     ngx_mesh_exit_process,             /* exit process */
-    NULL,                              /* exit master */
+    ngx_mesh_handover_exit_master,     /* exit master */
     NGX_MODULE_V1_PADDING
 };
 
@@ -488,6 +489,15 @@ ngx_mesh_demand_error(ngx_cycle_t *cycle, ngx_mesh_demand_t *demand,
 
     ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "%V in %V:%ui",
                   text, &demand->file, demand->line);
+}
+
+
+static ngx_int_t
+ngx_mesh_init_module(ngx_cycle_t *cycle)
+{
+    ngx_mesh_handover_init_module(cycle);
+
+    return NGX_OK;
 }
 
 

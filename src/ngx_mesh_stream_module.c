@@ -13,6 +13,8 @@
 #define NGX_MESH_STREAM_MAIN_SRV   NGX_STREAM_MAIN_CONF|NGX_STREAM_SRV_CONF
 
 
+static ngx_uint_t ngx_mesh_stream_fits(ngx_listening_t *ls);
+static void ngx_mesh_stream_received(ngx_stream_session_t *s);
 static void ngx_mesh_stream_finalize(void *data, ngx_int_t rc);
 static ngx_int_t ngx_mesh_stream_add_listen(ngx_conf_t *cf,
     ngx_stream_conf_ctx_t *ctx, int type, ngx_str_t *addr);
@@ -176,6 +178,20 @@ static ngx_command_t  ngx_mesh_stream_commands[] = {
       NGX_STREAM_SRV_CONF_OFFSET,
       offsetof(ngx_mesh_stream_srv_conf_t, proxy.client_buffer),
       &ngx_mesh_stream_queue_size },
+
+    { ngx_string("mesh_handover"),
+      NGX_MESH_STREAM_MAIN_SRV|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_STREAM_SRV_CONF_OFFSET,
+      offsetof(ngx_mesh_stream_srv_conf_t, proxy.handover),
+      NULL },
+
+    { ngx_string("mesh_handover_timeout"),
+      NGX_MESH_STREAM_MAIN_SRV|NGX_CONF_TAKE1,
+      ngx_mesh_stream_msec_slot,
+      NGX_STREAM_SRV_CONF_OFFSET,
+      offsetof(ngx_mesh_stream_srv_conf_t, proxy.handover_timeout),
+      &ngx_mesh_stream_time },
 
     { ngx_string("mesh_default_service"),
       NGX_MESH_STREAM_MAIN_SRV|NGX_CONF_TAKE1,
@@ -348,8 +364,74 @@ ngx_mesh_stream_handler(ngx_stream_session_t *s)
 
     c->log->action = "serving mesh client";
 
+    if (ngx_mesh_handover_received(c)) {
+        ngx_mesh_stream_received(s);
+    }
+
     ngx_mesh_session_start(c, &mscf->proxy, &s->received, s,
                            ngx_mesh_stream_finalize);
+}
+
+
+/* the session began in another process, as its log will show */
+
+static void
+ngx_mesh_stream_received(ngx_stream_session_t *s)
+{
+    uint64_t     start;
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    start = (uint64_t) tp->sec * 1000 + tp->msec
+            - (ngx_current_msec - s->connection->start_time);
+
+    s->start_sec = (time_t) (start / 1000);
+    s->start_msec = (ngx_msec_t) (start % 1000);
+}
+
+
+/* in the middle of a connection neither TLS nor a PROXY header begins */
+
+static ngx_uint_t
+ngx_mesh_stream_fits(ngx_listening_t *ls)
+{
+    ngx_uint_t               i;
+    ngx_stream_port_t       *port;
+    ngx_stream_in_addr_t    *addr;
+    ngx_stream_addr_conf_t  *conf;
+#if (NGX_HAVE_INET6)
+    ngx_stream_in6_addr_t   *addr6;
+#endif
+
+    if (ls->handler != ngx_stream_init_connection) {
+        return 0;
+    }
+
+    port = ls->servers;
+
+    for (i = 0; i < port->naddrs; i++) {
+
+        switch (ls->sockaddr->sa_family) {
+
+#if (NGX_HAVE_INET6)
+        case AF_INET6:
+            addr6 = port->addrs;
+            conf = &addr6[i].conf;
+            break;
+#endif
+
+        default: /* AF_INET, AF_UNIX */
+            addr = port->addrs;
+            conf = &addr[i].conf;
+        }
+
+        if (conf->proxy_protocol || conf->ssl) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -358,7 +440,25 @@ ngx_mesh_stream_finalize(void *data, ngx_int_t rc)
 {
     ngx_stream_session_t *s = data;
 
-    ngx_uint_t  status;
+    ngx_uint_t         status;
+    ngx_pool_t        *pool;
+    ngx_connection_t  *c;
+
+    if (rc == NGX_DONE) {
+
+        /* it goes on elsewhere: no log yet, and nothing is said to TLS */
+
+        c = s->connection;
+        pool = c->pool;
+
+#if (NGX_STAT_STUB)
+        (void) ngx_atomic_fetch_add(ngx_stat_active, -1);
+#endif
+
+        ngx_close_connection(c);
+        ngx_destroy_pool(pool);
+        return;
+    }
 
     ngx_log_debug1(NGX_LOG_DEBUG_STREAM, s->connection->log, 0,
                    "mesh stream finalize: %i", rc);
@@ -595,6 +695,7 @@ ngx_mesh_stream_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     cscf->handler = ngx_mesh_stream_handler;
+    ngx_mesh_handover_fits = ngx_mesh_stream_fits;
 
     if (ngx_mesh_require_protocol(cf, "mesh_pass", &value[1],
                                   mscf->proxy.codecs)

@@ -524,6 +524,20 @@ ngx_mesh_recv(ngx_connection_t *c, ngx_mesh_reader_t *reader, size_t *base)
     }
 
     rest = part->buf.start + reader->need - part->buf.last;
+    *base = 0;
+
+    if (reader->stop) {
+
+        /* whoever is to stop reads this frame to its end and nothing more */
+
+        n = c->recv(c, part->buf.last, rest);
+
+        if (n > 0) {
+            part->buf.last += n;
+        }
+
+        return n;
+    }
 
     ngx_memzero(b, sizeof(b));
 

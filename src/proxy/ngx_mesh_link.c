@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_mesh_proxy_int.h"
+#include "ngx_mesh_handover.h"
 
 
 /* pause (ms) when this process has no more descriptors */
@@ -14,6 +14,7 @@
 
 static ngx_mesh_link_t *ngx_mesh_link_dial(ngx_mesh_bundle_t *bundle,
     ngx_mesh_session_t *owner, uint8_t variant);
+static void ngx_mesh_link_attach(ngx_mesh_link_t *link, ngx_connection_t *c);
 static ngx_mesh_link_t *ngx_mesh_link_create(ngx_mesh_bundle_t *bundle);
 static void ngx_mesh_link_destroy(ngx_mesh_link_t *link);
 static void ngx_mesh_link_forget_callbacks(ngx_mesh_link_t *link);
@@ -162,29 +163,7 @@ ngx_mesh_link_dial(ngx_mesh_bundle_t *bundle, ngx_mesh_session_t *owner,
 
     c = pc.connection;
 
-    link->connection = c;
-
-    c->data = link;
-    c->pool = link->pool;
-    c->log = &link->log;
-    c->read->log = c->log;
-    c->write->log = c->log;
-    c->addr_text = peer->name;
-    c->idle = 1;
-
-    c->read->handler = ngx_mesh_link_read_handler;
-    c->write->handler = ngx_mesh_link_connect_handler;
-
-    if (owner) {
-        ngx_queue_insert_tail(&owner->links, &link->queue);
-
-    } else {
-        ngx_queue_insert_tail(&bundle->links, &link->queue);
-        bundle->nlinks++;
-    }
-
-    ngx_queue_insert_tail(&ngx_mesh_worker.links, &link->all);
-    ngx_mesh_gauge(NGX_MESH_G_LINKS, 1);
+    ngx_mesh_link_attach(link, c);
 
     ngx_add_timer(c->write, bundle->conf->connect_timeout);
 
@@ -193,6 +172,114 @@ ngx_mesh_link_dial(ngx_mesh_bundle_t *bundle, ngx_mesh_session_t *owner,
     }
 
     return link;
+}
+
+
+/* a pinned link comes with the session that it belongs to */
+
+ngx_int_t
+ngx_mesh_link_adopt(ngx_mesh_session_t *ms, ngx_socket_t s,
+    ngx_mesh_handover_link_t *record, u_char *p)
+{
+    ngx_mesh_link_t      *link;
+    ngx_mesh_peer_t      *peer;
+    ngx_connection_t     *c;
+    ngx_mesh_bundle_t    *bundle;
+    ngx_mesh_endpoint_t   endpoint;
+
+    ngx_memzero(&endpoint, sizeof(ngx_mesh_endpoint_t));
+
+    endpoint.sockaddr = (struct sockaddr *) p;
+    endpoint.socklen = record->sockaddr;
+    endpoint.name.data = p + record->sockaddr;
+    endpoint.name.len = record->name;
+    endpoint.max_fails = 1;
+    endpoint.fail_timeout = 10000;
+
+    peer = ngx_mesh_peer_get(&endpoint);
+    if (peer == NULL) {
+        return NGX_ERROR;
+    }
+
+    link = NULL;
+    c = NULL;
+
+    bundle = ngx_mesh_peer_bundle(peer, ms->conf->link, ms->reader.codec,
+                                  &endpoint.host);
+    if (bundle) {
+        link = ngx_mesh_link_create(bundle);
+    }
+
+    if (link) {
+        c = ngx_get_connection(s, &link->log);
+    }
+
+    if (c == NULL) {
+        if (link) {
+            ngx_mesh_link_destroy(link);
+        }
+
+        ngx_mesh_peer_release(peer);
+        return NGX_ERROR;
+    }
+
+    c->type = SOCK_STREAM;
+    c->recv = ngx_recv;
+    c->send = ngx_send;
+    c->recv_chain = ngx_recv_chain;
+    c->send_chain = ngx_send_chain;
+    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+    c->write->ready = 1;
+
+    link->owner = ms;
+    link->serial = record->serial;
+    link->variant = record->variant;
+    link->answered = 1;
+    link->reader.nhead = (uint8_t) record->nhead;
+    ngx_memcpy(link->reader.head, p + record->sockaddr + record->name,
+               record->nhead);
+
+    ngx_mesh_link_attach(link, c);
+    ngx_mesh_peer_release(peer);
+
+    if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+        c->read->ready = 1;
+    }
+
+    ngx_mesh_link_ready(link);
+
+    return NGX_OK;
+}
+
+
+/* gives the link its connection, and makes it known */
+
+static void
+ngx_mesh_link_attach(ngx_mesh_link_t *link, ngx_connection_t *c)
+{
+    link->connection = c;
+
+    c->data = link;
+    c->pool = link->pool;
+    c->log = &link->log;
+    c->read->log = c->log;
+    c->write->log = c->log;
+    c->addr_text = link->bundle->peer->name;
+    c->idle = 1;
+
+    c->read->handler = ngx_mesh_link_read_handler;
+    c->write->handler = ngx_mesh_link_connect_handler;
+
+    if (link->owner) {
+        ngx_queue_insert_tail(&link->owner->links, &link->queue);
+
+    } else {
+        ngx_queue_insert_tail(&link->bundle->links, &link->queue);
+        link->bundle->nlinks++;
+    }
+
+    ngx_queue_insert_tail(&ngx_mesh_worker.links, &link->all);
+    ngx_mesh_gauge(NGX_MESH_G_LINKS, 1);
 }
 
 

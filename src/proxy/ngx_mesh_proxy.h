@@ -88,6 +88,9 @@ typedef struct {
     ngx_uint_t                 budget;         /* percent */
     ngx_array_t               *idempotent;     /* ngx_mesh_idempotent_t */
 
+    ngx_flag_t                 handover;
+    ngx_msec_t                 handover_timeout;
+
     ngx_str_t                  default_service;
     ngx_str_t                  listener;       /* name for logs */
 
@@ -139,8 +142,10 @@ struct ngx_mesh_call_s {
  * Starts a session on an accepted connection (TLS is done, c->buffer may hold
  * bytes already read).  The session is allocated from c->pool.  From here on
  * the proxy owns the connection's handlers and ends in one call of
- * finalize(data, rc): rc is NGX_OK, NGX_ERROR or NGX_ABORT (bad bytes);
- * finalize closes the connection.  "received" counts bytes, may not be NULL.
+ * finalize(data, rc): rc is NGX_OK, NGX_ERROR, NGX_ABORT (bad bytes) or
+ * NGX_DONE (another process goes on with the client: nothing ended that would
+ * have to be logged); finalize closes the connection.  "received" counts
+ * bytes, may not be NULL.
  */
 void ngx_mesh_session_start(ngx_connection_t *c, ngx_mesh_proxy_conf_t *conf,
     off_t *received, void *data, void (*finalize)(void *data, ngx_int_t rc));
@@ -158,6 +163,20 @@ ngx_mesh_link_conf_t *ngx_mesh_link_conf_share(ngx_array_t *shared,
 /* parses a balancer's arguments into the service; NULL or what is wrong */
 char *ngx_mesh_balancer_parse(ngx_array_t *args, ngx_mesh_service_t *service);
 
+
+/* whether the connection was taken over from another worker; c->start_time
+   and c->number are what they were there */
+ngx_uint_t ngx_mesh_handover_received(ngx_connection_t *c);
+
+/* whether a session can go on in the middle on connections of this listener;
+   installed by who knows about listeners */
+extern ngx_uint_t  (*ngx_mesh_handover_fits)(ngx_listening_t *ls);
+
+
+/* lifecycle of the master, called by the core module */
+
+void ngx_mesh_handover_init_module(ngx_cycle_t *cycle);
+void ngx_mesh_handover_exit_master(ngx_cycle_t *cycle);
 
 /* lifecycle of a worker, called by the core module */
 

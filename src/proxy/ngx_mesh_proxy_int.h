@@ -123,6 +123,10 @@ struct ngx_mesh_session_s {
     uint64_t                   reverse_id;
     ngx_uint_t                 nreverse;
 
+    ngx_queue_t                leave;          /* waits to be handed over, or
+                                                  for the answer */
+    void                      *channel;        /* that it went by */
+
     ngx_queue_t                partial;        /* half a frame since ... */
     ngx_queue_t                paused;
     ngx_msec_t                 since;
@@ -138,6 +142,9 @@ struct ngx_mesh_session_s {
     unsigned                   noticed:1;
     unsigned                   failed:1;       /* to be closed, posted */
     unsigned                   slow:1;
+    unsigned                   leaving:1;      /* will be handed over */
+    unsigned                   moving:1;       /* was sent, unanswered */
+    unsigned                   halted:1;       /* not read until it goes */
 };
 
 
@@ -475,6 +482,43 @@ void ngx_mesh_session_check_partial(void);
 /* queues a frame for the client, by reference when it has a chunk */
 ngx_int_t ngx_mesh_session_queue(ngx_mesh_session_t *ms, u_char *p, size_t size,
     ngx_mesh_chunk_t *chunk);
+
+
+/* ngx_mesh_session_end.c */
+
+/* the worker leaves: the session is handed over, or drained */
+void ngx_mesh_session_retire(ngx_mesh_session_t *ms);
+
+/* ends the session once it is answered what it asked for */
+void ngx_mesh_session_drain(ngx_mesh_session_t *ms);
+
+/* closes a drained session after a moment of silence */
+void ngx_mesh_session_linger(ngx_mesh_session_t *ms);
+void ngx_mesh_session_close(ngx_mesh_session_t *ms, ngx_int_t rc);
+
+/* another process has it now */
+void ngx_mesh_session_moved(ngx_mesh_session_t *ms);
+
+/* takes it out of the lists of those that are waited for */
+void ngx_mesh_session_unlist(ngx_mesh_session_t *ms);
+
+
+/* ngx_mesh_handover.c */
+
+/* NGX_OK: the session will be handed over; NGX_DECLINED: it cannot */
+ngx_int_t ngx_mesh_handover_leave(ngx_mesh_session_t *ms);
+
+/* NGX_OK: it is on its way, do not touch it; NGX_AGAIN, NGX_BUSY: not yet */
+ngx_int_t ngx_mesh_handover_try(ngx_mesh_session_t *ms);
+void ngx_mesh_handover_keep(ngx_mesh_session_t *ms);
+void ngx_mesh_handover_forget(ngx_mesh_session_t *ms);
+void ngx_mesh_handover_done(void);
+void ngx_mesh_handover_exit_process(void);
+
+
+/* ngx_mesh_handover_receive.c */
+
+ngx_int_t ngx_mesh_handover_init_process(ngx_cycle_t *cycle);
 
 
 /* ngx_mesh_request.c */

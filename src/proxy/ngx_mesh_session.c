@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_mesh_proxy_int.h"
+#include "ngx_mesh_handover.h"
 
 
 static void ngx_mesh_session_read_handler(ngx_event_t *rev);
@@ -24,10 +24,6 @@ static void ngx_mesh_session_garbage(ngx_mesh_session_t *ms);
 static void ngx_mesh_session_partial(ngx_mesh_session_t *ms);
 static void ngx_mesh_session_pause(ngx_mesh_session_t *ms);
 static void ngx_mesh_session_resume(ngx_mesh_session_t *ms);
-static void ngx_mesh_session_drain(ngx_mesh_session_t *ms);
-static void ngx_mesh_session_linger(ngx_mesh_session_t *ms);
-static void ngx_mesh_session_close(ngx_mesh_session_t *ms, ngx_int_t rc);
-static void ngx_mesh_session_leave(void);
 
 
 #define ngx_mesh_session_queued()                                            \
@@ -45,6 +41,7 @@ ngx_mesh_session_start(ngx_connection_t *c, ngx_mesh_proxy_conf_t *conf,
     size_t                     n;
     ngx_int_t                  rc;
     ngx_mesh_session_t        *ms;
+    ngx_mesh_handover_t       *ho;
     const ngx_mesh_codec_t   **codecs;
 
     ms = ngx_pcalloc(c->pool, sizeof(ngx_mesh_session_t));
@@ -69,7 +66,12 @@ ngx_mesh_session_start(ngx_connection_t *c, ngx_mesh_proxy_conf_t *conf,
     ngx_queue_init(&ms->links);
     ngx_queue_init(&ms->reverse);
 
-    ngx_mesh_count(NGX_MESH_M_SESSIONS);
+    ho = ngx_mesh_handover_state(c);
+
+    if (ho == NULL) {
+        ngx_mesh_count(NGX_MESH_M_SESSIONS);
+    }
+
     ngx_mesh_gauge(NGX_MESH_G_SESSIONS, 1);
     ngx_mesh_worker.nsessions++;
 
@@ -92,8 +94,11 @@ ngx_mesh_session_start(ngx_connection_t *c, ngx_mesh_proxy_conf_t *conf,
 
     ngx_add_timer(c->read, conf->client_timeout);
 
-    if (ngx_exiting) {
+    if (ho && ngx_mesh_handover_restore(ms, ho) != NGX_OK) {
+        ngx_log_error(NGX_LOG_INFO, c->log, 0, "client speaks %V, which is no "
+                      "longer served here", &ho->codec);
         ngx_mesh_session_drain(ms);
+        return;
     }
 
     if (c->buffer && c->buffer->pos < c->buffer->last) {
@@ -107,6 +112,14 @@ ngx_mesh_session_start(ngx_connection_t *c, ngx_mesh_proxy_conf_t *conf,
 
         if (rc != NGX_OK) {
             ngx_mesh_session_result(ms, rc);
+            return;
+        }
+    }
+
+    if (ngx_exiting) {
+        ngx_mesh_session_retire(ms);
+
+        if (ms->moving) {
             return;
         }
     }
@@ -146,11 +159,15 @@ ngx_mesh_session_read_handler(ngx_event_t *rev)
             return;
         }
 
-        ngx_mesh_session_drain(ms);
+        ngx_mesh_session_retire(ms);
         return;
     }
 
-    if (ms->failed) {
+    if (ms->failed || ms->moving) {
+        return;
+    }
+
+    if (ms->leaving && ngx_mesh_handover_try(ms) == NGX_OK) {
         return;
     }
 
@@ -185,6 +202,10 @@ ngx_mesh_session_read(ngx_mesh_session_t *ms)
     }
 
     ngx_mesh_session_partial(ms);
+
+    if (ms->leaving && ngx_mesh_handover_try(ms) == NGX_OK) {
+        return;
+    }
 
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
         ngx_mesh_session_close(ms, NGX_ERROR);
@@ -591,7 +612,7 @@ ngx_mesh_session_write_handler(ngx_event_t *wev)
         return;
     }
 
-    if (wev->posted) {
+    if (wev->posted || ms->moving) {
         return;
     }
 
@@ -617,6 +638,10 @@ ngx_mesh_session_write_handler(ngx_event_t *wev)
         && !ngx_mesh_session_crowded())
     {
         ngx_mesh_session_resume(ms);
+    }
+
+    if (ms->leaving && rc == NGX_OK && ngx_mesh_handover_try(ms) == NGX_OK) {
+        return;
     }
 
     if (ms->draining && ms->nrequests == 0 && rc == NGX_OK
@@ -709,7 +734,7 @@ ngx_mesh_session_resume(ngx_mesh_session_t *ms)
     ngx_queue_remove(&ms->paused);
     ms->in_paused = 0;
     ms->since = ngx_current_msec;
-    ms->reader.stop = 0;
+    ms->reader.stop = ms->halted;
 
     ngx_post_event(ms->connection->read, &ngx_posted_events);
 }
@@ -751,139 +776,7 @@ ngx_mesh_session_done(ngx_mesh_session_t *ms)
         return;
     }
 
-    if (ms->draining) {
+    if (ms->draining || ms->leaving) {
         ngx_post_event(ms->connection->write, &ngx_posted_events);
-    }
-}
-
-
-/* the worker is leaving: new calls had better go elsewhere */
-
-static void
-ngx_mesh_session_drain(ngx_mesh_session_t *ms)
-{
-    size_t                   n;
-    u_char                  *dst;
-    ngx_mesh_frame_t         f;
-    const ngx_mesh_codec_t  *codec;
-
-    if (ms->draining) {
-        return;
-    }
-
-    ms->draining = 1;
-    codec = ms->reader.codec;
-
-    ngx_memzero(&f, sizeof(ngx_mesh_frame_t));
-    f.serial = ms->serial;
-    f.variant = ms->variant;
-
-    dst = codec ? ngx_mesh_out_reserve(&ms->out, 256) : NULL;
-
-    if (dst) {
-        n = codec->notice(codec, dst, 256, &f);
-
-        if (n) {
-            ngx_mesh_out_commit(&ms->out, n);
-            ngx_mesh_count(NGX_MESH_M_NOTICE);
-            ngx_mesh_session_post(ms);
-        }
-    }
-
-    ngx_mesh_session_linger(ms);
-}
-
-
-/*
- * Calls that were on their way before the client heard are answered too: the
- * connection closes after a moment of silence.
- */
-
-static void
-ngx_mesh_session_linger(ngx_mesh_session_t *ms)
-{
-    ngx_event_t  *rev;
-
-    rev = ms->connection->read;
-
-    if (rev->timer_set) {
-        ngx_del_timer(rev);
-    }
-
-    rev->cancelable = 0;
-    ngx_add_timer(rev, NGX_MESH_LINGER);
-}
-
-
-static void
-ngx_mesh_session_close(ngx_mesh_session_t *ms, ngx_int_t rc)
-{
-    ngx_queue_t         *q;
-    ngx_mesh_link_t     *link;
-    ngx_mesh_request_t  *r;
-    ngx_mesh_reverse_t  *rev;
-
-    ms->failed = 1;
-
-    while (!ngx_queue_empty(&ms->requests)) {
-        q = ngx_queue_head(&ms->requests);
-        r = ngx_queue_data(q, ngx_mesh_request_t, by_session);
-        ngx_mesh_request_abandon(r);
-    }
-
-    ngx_mesh_link_purge_all();
-
-    while (!ngx_queue_empty(&ms->reverse)) {
-        q = ngx_queue_head(&ms->reverse);
-        rev = ngx_queue_data(q, ngx_mesh_reverse_t, queue);
-        ngx_queue_remove(q);
-        ngx_free(rev);
-    }
-
-    while (!ngx_queue_empty(&ms->links)) {
-        q = ngx_queue_head(&ms->links);
-        link = ngx_queue_data(q, ngx_mesh_link_t, queue);
-        ngx_mesh_link_close(link, "client closed the connection", 0);
-    }
-
-    if (ms->in_partial) {
-        ngx_queue_remove(&ms->partial);
-    }
-
-    if (ms->in_paused) {
-        ngx_queue_remove(&ms->paused);
-    }
-
-    ngx_mesh_reader_destroy(&ms->reader);
-    ngx_mesh_out_destroy(&ms->out);
-
-    ngx_mesh_gauge(NGX_MESH_G_SESSIONS, -1);
-    ngx_mesh_count(NGX_MESH_M_CLOSE);
-
-    if (--ngx_mesh_worker.nsessions == 0 && ngx_exiting) {
-        ngx_mesh_session_leave();
-    }
-
-    ms->finalize(ms->data, rc);
-}
-
-
-/* the last client of a leaving worker is gone: links that wait for nothing
-   must not hold it */
-
-static void
-ngx_mesh_session_leave(void)
-{
-    ngx_queue_t      *q, *next;
-    ngx_mesh_link_t  *link;
-
-    for (q = ngx_queue_head(&ngx_mesh_worker.links);
-         q != ngx_queue_sentinel(&ngx_mesh_worker.links);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-        link = ngx_queue_data(q, ngx_mesh_link_t, all);
-
-        ngx_mesh_link_done(link);
     }
 }

@@ -261,7 +261,7 @@ ngx_mesh_proxy_init_process(ngx_cycle_t *cycle)
 
     ngx_add_timer(&w->second, 1000);
 
-    return NGX_OK;
+    return ngx_mesh_handover_init_process(cycle);
 }
 
 
@@ -273,4 +273,5 @@ ngx_mesh_proxy_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_mesh_link_close_all();
+    ngx_mesh_handover_exit_process();
 }

@@ -444,6 +444,8 @@ ngx_mesh_stream_create_srv_conf(ngx_conf_t *cf)
     conf->proxy.max_requests = NGX_CONF_UNSET_UINT;
     conf->proxy.next_upstream = NGX_CONF_UNSET_UINT;
     conf->proxy.idempotent = NGX_CONF_UNSET_PTR;
+    conf->proxy.handover = NGX_CONF_UNSET;
+    conf->proxy.handover_timeout = NGX_CONF_UNSET_MSEC;
 
     conf->link.connect_timeout = NGX_CONF_UNSET_MSEC;
     conf->link.heartbeat = NGX_CONF_UNSET_MSEC;
@@ -503,6 +505,9 @@ ngx_mesh_stream_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
         pc->budget = ppc->budget;
     }
 
+    ngx_conf_merge_value(pc->handover, ppc->handover, 1);
+    ngx_conf_merge_msec_value(pc->handover_timeout, ppc->handover_timeout,
+                              10000);
     ngx_conf_merge_ptr_value(pc->idempotent, ppc->idempotent, NULL);
     ngx_conf_merge_str_value(pc->default_service, ppc->default_service, "");
 

@@ -58,6 +58,10 @@ typedef enum {
     NGX_MESH_M_LINK_FAILED,        /* mesh_link_failures_total{reason=} */
     NGX_MESH_M_LINK_CONNECT,
     NGX_MESH_M_LINK_SILENT,
+    NGX_MESH_M_HANDED_OVER,        /* mesh_handovers_total{event=} */
+    NGX_MESH_M_HANDOVER_TAKEN,
+    NGX_MESH_M_HANDOVER_FAILED,
+    NGX_MESH_M_HANDOVER_PAUSED,
     NGX_MESH_M_NOMEM,
     NGX_MESH_M_DROPPED,            /* calls counted as "other" */
 

@@ -148,6 +148,14 @@ static const ngx_mesh_metrics_sample_t  ngx_mesh_metrics_damaged[] = {
 };
 
 
+static const ngx_mesh_metrics_sample_t  ngx_mesh_metrics_handover[] = {
+    { ngx_string("event=\"sent\""), NGX_MESH_M_HANDED_OVER },
+    { ngx_string("event=\"received\""), NGX_MESH_M_HANDOVER_TAKEN },
+    { ngx_string("event=\"failed\""), NGX_MESH_M_HANDOVER_FAILED },
+    { ngx_string("event=\"paused\""), NGX_MESH_M_HANDOVER_PAUSED }
+};
+
+
 static const ngx_mesh_metrics_sample_t  ngx_mesh_metrics_closed[] = {
     { ngx_string("reason=\"header_timeout\""), NGX_MESH_M_HEADER_TIMEOUT },
     { ngx_string("reason=\"client_timeout\""), NGX_MESH_M_CLIENT_TIMEOUT },
@@ -286,6 +294,10 @@ static const ngx_mesh_metrics_family_t  ngx_mesh_metrics_families[] = {
     ngx_mesh_metrics_labelled("mesh_damaged_frames_total",
         "Frames that went no further, although their length held.",
         ngx_mesh_metrics_damaged),
+
+    ngx_mesh_metrics_labelled("mesh_handovers_total",
+        "Client connections passed from a leaving worker to another.",
+        ngx_mesh_metrics_handover),
 
     ngx_mesh_metrics_counter("mesh_oversize_frames_total",
         "Frames above the limit, skipped.",

@@ -1,0 +1,776 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include "ngx_mesh_handover.h"
+
+
+/* the leaving side */
+
+
+#define NGX_MESH_HANDOVER_CHANNELS  8
+#define NGX_MESH_HANDOVER_WINDOW    64     /* unanswered messages of each */
+#define NGX_MESH_HANDOVER_TICK      50     /* ms */
+
+
+typedef struct {
+    ngx_connection_t          *connection;    /* NULL: none */
+    ngx_queue_t                sent;          /* sessions, unanswered */
+    ngx_uint_t                 nsent;
+    uint32_t                   seq;           /* of the next one */
+    uint32_t                   answered;
+    unsigned                   ready:1;       /* hello came */
+    unsigned                   full:1;        /* until an answer comes */
+} ngx_mesh_channel_t;
+
+
+typedef struct {
+    ngx_mesh_channel_t         channels[NGX_MESH_HANDOVER_CHANNELS];
+    ngx_uint_t                 turn;
+    ngx_queue_t                leaving;       /* sessions not sent yet */
+    ngx_msec_t                 begun;
+    ngx_event_t                tick;
+    ngx_connection_t           dummy;
+
+    ngx_uint_t                 sent;
+    ngx_uint_t                 kept;
+    ngx_uint_t                 paused;
+
+    unsigned                   started:1;
+} ngx_mesh_leaving_t;
+
+
+static ngx_int_t ngx_mesh_handover_start(void);
+static ngx_uint_t ngx_mesh_handover_open_channels(void);
+static ngx_int_t ngx_mesh_handover_open_channel(ngx_mesh_channel_t *ch);
+static void ngx_mesh_handover_close_channel(ngx_mesh_channel_t *ch);
+static void ngx_mesh_handover_channel_handler(ngx_event_t *rev);
+static void ngx_mesh_handover_answer(ngx_mesh_channel_t *ch,
+    ngx_mesh_handover_answer_t *answer);
+static void ngx_mesh_handover_dummy_handler(ngx_event_t *ev);
+static void ngx_mesh_handover_tick_handler(ngx_event_t *ev);
+static void ngx_mesh_handover_next(void);
+static ngx_mesh_channel_t *ngx_mesh_handover_pick(void);
+static ngx_uint_t ngx_mesh_handover_quiet(ngx_mesh_session_t *ms);
+static size_t ngx_mesh_handover_pack(ngx_mesh_session_t *ms, uint32_t seq,
+    ngx_socket_t *fds, ngx_uint_t *nfds);
+static size_t ngx_mesh_handover_pack_link(ngx_mesh_link_t *link, u_char *p,
+    u_char *last);
+static void ngx_mesh_handover_hang(ngx_mesh_session_t *ms);
+static void ngx_mesh_handover_take_back(ngx_mesh_session_t *ms);
+static void ngx_mesh_handover_attach(ngx_connection_t *c);
+
+
+static ngx_mesh_leaving_t  ngx_mesh_leaving;
+
+
+/*
+ * The worker leaves.  NGX_OK: the session will be handed over as soon as
+ * nothing of it is in flight, and is served until then; NGX_DECLINED: it has
+ * to end here.
+ */
+
+ngx_int_t
+ngx_mesh_handover_leave(ngx_mesh_session_t *ms)
+{
+    ngx_connection_t      *c;
+    ngx_mesh_link_conf_t  *lc;
+
+    c = ms->connection;
+    lc = ms->conf->link;
+
+    /* TLS has state in this process, and the header of the PROXY protocol
+       would be waited for again */
+
+    if (!ms->conf->handover || c->proxy_protocol) {
+        return NGX_DECLINED;
+    }
+
+#if (NGX_SSL)
+    if (c->ssl || (lc->ssl && !lc->multiplex)) {
+        return NGX_DECLINED;
+    }
+#endif
+
+    if (ngx_mesh_handover_start() != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ms->leaving = 1;
+    ngx_queue_insert_tail(&ngx_mesh_leaving.leaving, &ms->leave);
+
+    (void) ngx_mesh_handover_try(ms);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_handover_start(void)
+{
+    ngx_uint_t           i;
+    ngx_mesh_leaving_t  *l;
+
+    l = &ngx_mesh_leaving;
+
+    if (l->started) {
+        return l->tick.timer_set ? NGX_OK : NGX_DECLINED;
+    }
+
+    l->started = 1;
+    l->begun = ngx_current_msec;
+    ngx_queue_init(&l->leaving);
+
+    for (i = 0; i < NGX_MESH_HANDOVER_CHANNELS; i++) {
+        ngx_queue_init(&l->channels[i].sent);
+    }
+
+    l->dummy.fd = (ngx_socket_t) -1;
+    l->tick.handler = ngx_mesh_handover_tick_handler;
+    l->tick.data = &l->dummy;
+    l->tick.log = ngx_cycle->log;
+
+    if (ngx_mesh_handover_open_channels() == 0) {
+        return NGX_DECLINED;
+    }
+
+    /* not cancelable: it keeps the worker until its sessions are gone */
+
+    ngx_add_timer(&l->tick, NGX_MESH_HANDOVER_TICK);
+
+    return NGX_OK;
+}
+
+
+/* several, so that several workers take over: who accepts first has it */
+
+static ngx_uint_t
+ngx_mesh_handover_open_channels(void)
+{
+    ngx_uint_t        i, n;
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    n = ngx_min((ngx_uint_t) ccf->worker_processes,
+                NGX_MESH_HANDOVER_CHANNELS);
+
+    for (i = 0; i < n; i++) {
+        if (ngx_mesh_leaving.channels[i].connection == NULL
+            && ngx_mesh_handover_open_channel(&ngx_mesh_leaving.channels[i])
+               != NGX_OK)
+        {
+            break;
+        }
+    }
+
+    return i;
+}
+
+
+static ngx_int_t
+ngx_mesh_handover_open_channel(ngx_mesh_channel_t *ch)
+{
+    ngx_socket_t       s;
+    ngx_connection_t  *c;
+
+    s = ngx_mesh_handover_connect(ngx_cycle->log);
+    if (s == (ngx_socket_t) -1) {
+        return NGX_DECLINED;
+    }
+
+    c = ngx_get_connection(s, ngx_cycle->log);
+    if (c == NULL) {
+        (void) ngx_close_socket(s);
+        return NGX_ERROR;
+    }
+
+    c->log = ngx_cycle->log;
+    c->read->log = c->log;
+    c->write->log = c->log;
+    c->data = ch;
+    c->read->handler = ngx_mesh_handover_channel_handler;
+    c->write->handler = ngx_mesh_handover_dummy_handler;
+
+    ch->connection = c;
+    ch->nsent = 0;
+    ch->seq = 0;
+    ch->answered = 0;
+    ch->ready = 0;
+    ch->full = 0;
+
+    if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+        ngx_mesh_handover_close_channel(ch);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* what was not answered was not touched, and is served here again */
+
+static void
+ngx_mesh_handover_close_channel(ngx_mesh_channel_t *ch)
+{
+    ngx_queue_t         *q;
+    ngx_connection_t    *c;
+    ngx_mesh_session_t  *ms;
+
+    c = ch->connection;
+    ch->connection = NULL;
+    ch->ready = 0;
+
+    ngx_close_connection(c);
+
+    while (!ngx_queue_empty(&ch->sent)) {
+        q = ngx_queue_head(&ch->sent);
+        ngx_queue_remove(q);
+
+        ms = ngx_queue_data(q, ngx_mesh_session_t, leave);
+        ngx_queue_insert_tail(&ngx_mesh_leaving.leaving, q);
+        ngx_mesh_handover_take_back(ms);
+    }
+
+    ch->nsent = 0;
+}
+
+
+static void
+ngx_mesh_handover_dummy_handler(ngx_event_t *ev)
+{
+    ngx_log_debug0(NGX_LOG_DEBUG_EVENT, ev->log, 0, "mesh handover dummy");
+}
+
+
+static void
+ngx_mesh_handover_channel_handler(ngx_event_t *rev)
+{
+    ssize_t                      n;
+    ngx_uint_t                   nfds;
+    ngx_connection_t            *c;
+    ngx_mesh_channel_t          *ch;
+    ngx_mesh_handover_answer_t   answer;
+
+    c = rev->data;
+    ch = c->data;
+
+    for ( ;; ) {
+        nfds = 0;
+
+        n = ngx_mesh_handover_recvmsg(c, &answer, sizeof(answer), NULL, &nfds);
+
+        if (n == NGX_AGAIN) {
+            break;
+        }
+
+        if (n != sizeof(answer) || answer.magic != NGX_MESH_HANDOVER_MAGIC) {
+
+            if (n > 0) {
+                ngx_log_error(NGX_LOG_WARN, c->log, 0,
+                              "the other nginx hands connections over in "
+                              "another way, they stay here");
+            }
+
+            ngx_mesh_handover_close_channel(ch);
+            return;
+        }
+
+        if (!ch->ready) {
+            ch->ready = 1;
+            continue;
+        }
+
+        ngx_mesh_handover_answer(ch, &answer);
+    }
+
+    if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+        ngx_mesh_handover_close_channel(ch);
+        return;
+    }
+
+    ngx_mesh_handover_next();
+}
+
+
+static void
+ngx_mesh_handover_answer(ngx_mesh_channel_t *ch,
+    ngx_mesh_handover_answer_t *answer)
+{
+    ngx_queue_t         *q;
+    ngx_mesh_session_t  *ms;
+
+    if (ngx_queue_empty(&ch->sent) || answer->seq != ch->answered++) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "answer %uD of hand-over is out of order", answer->seq);
+        return;
+    }
+
+    q = ngx_queue_head(&ch->sent);
+    ngx_queue_remove(q);
+    ch->nsent--;
+    ch->full = 0;
+
+    ms = ngx_queue_data(q, ngx_mesh_session_t, leave);
+
+    if (answer->status == NGX_MESH_HANDOVER_TAKEN) {
+        ngx_mesh_leaving.sent++;
+        ngx_mesh_count(NGX_MESH_M_HANDED_OVER);
+        ngx_mesh_session_moved(ms);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, ms->connection->log, 0,
+                  "connection is not taken over: %s",
+                  answer->status == NGX_MESH_HANDOVER_GONE
+                  ? "its listener is gone" : "no room");
+
+    ngx_queue_insert_tail(&ngx_mesh_leaving.leaving, q);
+    ngx_mesh_handover_take_back(ms);
+    ngx_mesh_handover_keep(ms);
+}
+
+
+/* the session ends here after all */
+
+void
+ngx_mesh_handover_keep(ngx_mesh_session_t *ms)
+{
+    ngx_queue_remove(&ms->leave);
+
+    ms->leaving = 0;
+
+    ngx_mesh_leaving.kept++;
+    ngx_mesh_count(NGX_MESH_M_HANDOVER_FAILED);
+
+    if (ms->halted) {
+        ms->halted = 0;
+        ms->reader.stop = ms->in_paused;
+        ngx_post_event(ms->connection->read, &ngx_posted_events);
+    }
+
+    ngx_mesh_session_drain(ms);
+}
+
+
+/* the session is closed for another reason */
+
+void
+ngx_mesh_handover_forget(ngx_mesh_session_t *ms)
+{
+    /* a message that is not answered yet would be counted for another one:
+       its channel goes too, and the others of it are sent again */
+
+    if (ms->moving) {
+        ngx_mesh_handover_close_channel(ms->channel);
+    }
+
+    ngx_queue_remove(&ms->leave);
+    ms->leaving = 0;
+}
+
+
+static void
+ngx_mesh_handover_tick_handler(ngx_event_t *ev)
+{
+    ngx_msec_t           passed;
+    ngx_uint_t           i, ready, sent;
+    ngx_queue_t         *q, *next;
+    ngx_mesh_leaving_t  *l;
+    ngx_mesh_session_t  *ms;
+
+    l = &ngx_mesh_leaving;
+    passed = ngx_current_msec - l->begun;
+    ready = 0;
+    sent = 0;
+
+    for (i = 0; i < NGX_MESH_HANDOVER_CHANNELS; i++) {
+        l->channels[i].full = 0;
+        ready += l->channels[i].ready;
+        sent += l->channels[i].nsent;
+    }
+
+    if (!ngx_queue_empty(&l->leaving)) {
+        (void) ngx_mesh_handover_open_channels();
+    }
+
+    for (q = ngx_queue_head(&l->leaving);
+         q != ngx_queue_sentinel(&l->leaving);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        ms = ngx_queue_data(q, ngx_mesh_session_t, leave);
+
+        if (passed < ms->conf->handover_timeout) {
+            continue;
+        }
+
+        if (ready == 0) {
+            ngx_mesh_handover_keep(ms);
+
+        } else if (!ms->halted) {
+
+            /* calls that follow one another without a gap have to stop */
+
+            ms->halted = 1;
+            ms->reader.stop = 1;
+            l->paused++;
+            ngx_mesh_count(NGX_MESH_M_HANDOVER_PAUSED);
+        }
+    }
+
+    ngx_mesh_handover_next();
+
+    if (!ngx_queue_empty(&l->leaving) || sent || ngx_mesh_worker.nsessions) {
+        ngx_add_timer(ev, NGX_MESH_HANDOVER_TICK);
+        return;
+    }
+
+    ngx_mesh_handover_done();
+}
+
+
+void
+ngx_mesh_handover_done(void)
+{
+    ngx_uint_t           i;
+    ngx_mesh_leaving_t  *l;
+
+    l = &ngx_mesh_leaving;
+
+    for (i = 0; l->started && i < NGX_MESH_HANDOVER_CHANNELS; i++) {
+        if (l->channels[i].connection) {
+            ngx_mesh_handover_close_channel(&l->channels[i]);
+        }
+    }
+
+    if (l->started && l->tick.timer_set) {
+        ngx_del_timer(&l->tick);
+    }
+}
+
+
+void
+ngx_mesh_handover_exit_process(void)
+{
+    ngx_mesh_handover_total(ngx_mesh_leaving.sent, ngx_mesh_leaving.kept,
+                            ngx_mesh_leaving.paused);
+}
+
+
+/* there is room again, or somebody to take over */
+
+static void
+ngx_mesh_handover_next(void)
+{
+    ngx_queue_t         *q, *next;
+    ngx_mesh_session_t  *ms;
+
+    for (q = ngx_queue_head(&ngx_mesh_leaving.leaving);
+         q != ngx_queue_sentinel(&ngx_mesh_leaving.leaving);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        ms = ngx_queue_data(q, ngx_mesh_session_t, leave);
+
+        if (ngx_mesh_handover_try(ms) == NGX_BUSY) {
+            break;
+        }
+    }
+}
+
+
+static ngx_mesh_channel_t *
+ngx_mesh_handover_pick(void)
+{
+    ngx_uint_t           i;
+    ngx_mesh_channel_t  *ch;
+
+    for (i = 0; i < NGX_MESH_HANDOVER_CHANNELS; i++) {
+        ch = &ngx_mesh_leaving.channels[ngx_mesh_leaving.turn++
+                                        % NGX_MESH_HANDOVER_CHANNELS];
+
+        if (ch->ready && !ch->full && ch->nsent < NGX_MESH_HANDOVER_WINDOW) {
+            return ch;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* nothing but the descriptor and less than a header is left */
+
+static ngx_uint_t
+ngx_mesh_handover_quiet(ngx_mesh_session_t *ms)
+{
+    ngx_uint_t        n;
+    ngx_queue_t      *q;
+    ngx_mesh_link_t  *link;
+
+    if (ms->nrequests || ms->nreverse || ms->failed || ms->out.first
+        || ms->reader.part || ms->reader.hold)
+    {
+        return 0;
+    }
+
+    n = 0;
+
+    for (q = ngx_queue_head(&ms->links);
+         q != ngx_queue_sentinel(&ms->links);
+         q = ngx_queue_next(q))
+    {
+        link = ngx_queue_data(q, ngx_mesh_link_t, queue);
+
+        if (!link->connected || link->failed || link->draining || link->nused
+            || link->out.first || link->reader.part || link->reader.skip
+            || !ngx_queue_empty(&link->resting)
+            || ++n > NGX_MESH_HANDOVER_LINKS)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/*
+ * Hands the session over if it is ready to go.  NGX_OK: it is on its way, its
+ * connection must not be touched; NGX_AGAIN: not yet; NGX_BUSY: nobody has
+ * room for it.
+ */
+
+ngx_int_t
+ngx_mesh_handover_try(ngx_mesh_session_t *ms)
+{
+    size_t               size;
+    ngx_uint_t           nfds;
+    ngx_socket_t         fds[NGX_MESH_HANDOVER_LINKS + 1];
+    ngx_mesh_channel_t  *ch;
+
+    if (ms->moving) {
+        return NGX_OK;
+    }
+
+    if (!ngx_mesh_handover_quiet(ms)) {
+        return NGX_AGAIN;
+    }
+
+    ch = ngx_mesh_handover_pick();
+    if (ch == NULL) {
+        return NGX_BUSY;
+    }
+
+    size = ngx_mesh_handover_pack(ms, ch->seq, fds, &nfds);
+    if (size == 0) {
+        ngx_mesh_handover_keep(ms);
+        return NGX_AGAIN;
+    }
+
+    switch (ngx_mesh_handover_sendmsg(ch->connection, ngx_mesh_worker.scratch,
+                                      size, fds, nfds))
+    {
+
+    case NGX_OK:
+        break;
+
+    case NGX_AGAIN:
+        ch->full = 1;
+        return NGX_BUSY;
+
+    default:
+        ngx_mesh_handover_close_channel(ch);
+        return NGX_AGAIN;
+    }
+
+    ch->seq++;
+    ch->nsent++;
+
+    ngx_queue_remove(&ms->leave);
+    ngx_queue_insert_tail(&ch->sent, &ms->leave);
+
+    ms->moving = 1;
+    ms->channel = ch;
+    ngx_mesh_handover_hang(ms);
+
+    return NGX_OK;
+}
+
+
+/* writes the message into the scratch; 0: it does not fit */
+
+static size_t
+ngx_mesh_handover_pack(ngx_mesh_session_t *ms, uint32_t seq, ngx_socket_t *fds,
+    ngx_uint_t *nfds)
+{
+    size_t                    n;
+    u_char                   *p, *start, *last;
+    ngx_str_t                 codec;
+    ngx_queue_t              *q;
+    ngx_mesh_link_t          *link;
+    ngx_connection_t         *c;
+    ngx_mesh_handover_msg_t  *msg;
+
+    p = ngx_mesh_worker.scratch;
+    start = p;
+    last = p + NGX_MESH_HANDOVER_SIZE;
+    c = ms->connection;
+
+    ngx_str_null(&codec);
+
+    if (ms->reader.codec) {
+        codec = ms->reader.codec->name;
+    }
+
+    msg = (ngx_mesh_handover_msg_t *) p;
+
+    msg->magic = NGX_MESH_HANDOVER_MAGIC;
+    msg->seq = seq;
+    msg->listener = (uint16_t) c->listening->socklen;
+    msg->codec = (uint16_t) codec.len;
+    msg->links = 0;
+    msg->nhead = ms->reader.nhead;
+    msg->serial = ms->serial;
+    msg->variant = ms->variant;
+    msg->skip = ms->reader.skip;
+    msg->reverse_id = ms->reverse_id;
+    msg->number = c->number;
+    msg->start_time = c->start_time;
+    msg->received = *ms->received;
+    msg->sent = c->sent;
+    msg->active = ms->active;
+
+    p += sizeof(ngx_mesh_handover_msg_t);
+
+    p = ngx_cpymem(p, c->listening->sockaddr, c->listening->socklen);
+    p = ngx_cpymem(p, codec.data, codec.len);
+    p = ngx_cpymem(p, ms->reader.head, ms->reader.nhead);
+
+    fds[0] = c->fd;
+
+    for (q = ngx_queue_head(&ms->links);
+         q != ngx_queue_sentinel(&ms->links);
+         q = ngx_queue_next(q))
+    {
+        link = ngx_queue_data(q, ngx_mesh_link_t, queue);
+
+        n = ngx_mesh_handover_pack_link(link, p, last);
+        if (n == 0) {
+            return 0;
+        }
+
+        p += n;
+        fds[++msg->links] = link->connection->fd;
+    }
+
+    *nfds = msg->links + 1;
+    msg->len = (uint32_t) (p - start - sizeof(ngx_mesh_handover_msg_t));
+
+    return p - start;
+}
+
+
+static size_t
+ngx_mesh_handover_pack_link(ngx_mesh_link_t *link, u_char *p, u_char *last)
+{
+    size_t                    size;
+    ngx_mesh_peer_t          *peer;
+    ngx_mesh_handover_link_t  record;
+
+    peer = link->bundle->peer;
+
+    size = sizeof(ngx_mesh_handover_link_t) + peer->socklen + peer->name.len
+           + link->reader.nhead;
+
+    if (size > (size_t) (last - p) || peer->name.len > 0xffff) {
+        return 0;
+    }
+
+    record.sockaddr = (uint16_t) peer->socklen;
+    record.name = (uint16_t) peer->name.len;
+    record.nhead = link->reader.nhead;
+    record.serial = link->serial;
+    record.variant = link->variant;
+
+    p = ngx_cpymem(p, &record, sizeof(ngx_mesh_handover_link_t));
+    p = ngx_cpymem(p, peer->sockaddr, peer->socklen);
+    p = ngx_cpymem(p, peer->name.data, peer->name.len);
+    ngx_memcpy(p, link->reader.head, link->reader.nhead);
+
+    return size;
+}
+
+
+/* until the answer comes nobody here looks at the sockets */
+
+static void
+ngx_mesh_handover_hang(ngx_mesh_session_t *ms)
+{
+    ngx_queue_t      *q;
+    ngx_mesh_link_t  *link;
+
+    ngx_mesh_session_unlist(ms);
+    ngx_mesh_handover_detach(ms->connection);
+
+    for (q = ngx_queue_head(&ms->links);
+         q != ngx_queue_sentinel(&ms->links);
+         q = ngx_queue_next(q))
+    {
+        link = ngx_queue_data(q, ngx_mesh_link_t, queue);
+
+        ngx_mesh_handover_detach(link->connection);
+
+        if (link->timer.timer_set) {
+            ngx_del_timer(&link->timer);
+        }
+    }
+}
+
+
+static void
+ngx_mesh_handover_take_back(ngx_mesh_session_t *ms)
+{
+    ngx_queue_t      *q;
+    ngx_mesh_link_t  *link;
+
+    ms->moving = 0;
+    ms->channel = NULL;
+
+    ngx_mesh_handover_attach(ms->connection);
+    ngx_add_timer(ms->connection->read, ms->conf->client_timeout);
+    ngx_post_event(ms->connection->read, &ngx_posted_events);
+
+    for (q = ngx_queue_head(&ms->links);
+         q != ngx_queue_sentinel(&ms->links);
+         q = ngx_queue_next(q))
+    {
+        link = ngx_queue_data(q, ngx_mesh_link_t, queue);
+
+        ngx_mesh_handover_attach(link->connection);
+
+        if (link->bundle->conf->heartbeat) {
+            ngx_add_timer(&link->timer, link->interval);
+        }
+    }
+}
+
+
+/* the event method tells at once what came meanwhile */
+
+static void
+ngx_mesh_handover_attach(ngx_connection_t *c)
+{
+    c->read->ready = 0;
+
+    if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+
+        /* the read will find out */
+
+        c->read->ready = 1;
+        ngx_post_event(c->read, &ngx_posted_events);
+    }
+}
