@@ -439,6 +439,12 @@ ngx_mesh_handover_total(ngx_uint_t sent, ngx_uint_t kept, ngx_uint_t paused)
                       "handed over, %uA of them paused for it, %uA closed",
                       ngx_mesh_handover_own, g->sent, g->paused, g->kept);
     }
+
+    /* a rollback makes workers of the same generation once more */
+
+    g->sent = 0;
+    g->kept = 0;
+    g->paused = 0;
 }
 
 
