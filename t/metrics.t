@@ -189,7 +189,7 @@ is(join(' ', sort $r->{content} =~ /^# TYPE mesh_(\S+)/mg), join(' ', sort qw(
     stray_responses_total abandoned_responses_total callbacks_refused_total
     retries_total redirects_total retry_budget_exhausted_total
     protocol_errors_total damaged_frames_total
-    oversize_frames_total unreadable_requests_total
+    handovers_total oversize_frames_total unreadable_requests_total
     link_failures_total nomem_total series_dropped_total
     client_connections links requests_in_flight buffered_bytes slots_resting
     build_info)), 'all families and no other');

@@ -25,7 +25,7 @@ my $t = Mesh::Test->new(timeout => 60 + 6 * $reloads);
 my @peers = map { Mesh::Peer->new(value => $_, keep => 1) } qw(a b);
 
 $t->write_conf(conf(main => 'worker_processes 2;',
-    server => 'mesh_timeout 20s;',
+    server => 'mesh_timeout 20s; mesh_handover off;',
     service => join '', map { 'endpoint ' . $_->address . ';' } @peers));
 $t->run;
 

@@ -40,6 +40,7 @@ ngx_mesh_session_start(ngx_connection_t *c, ngx_mesh_proxy_conf_t *conf,
 {
     size_t                     n;
     ngx_int_t                  rc;
+    ngx_msec_t                 idle;
     ngx_mesh_session_t        *ms;
     ngx_mesh_handover_t       *ho;
     const ngx_mesh_codec_t   **codecs;
@@ -92,14 +93,17 @@ ngx_mesh_session_start(ngx_connection_t *c, ngx_mesh_proxy_conf_t *conf,
         ngx_del_timer(c->read);
     }
 
-    ngx_add_timer(c->read, conf->client_timeout);
-
     if (ho && ngx_mesh_handover_restore(ms, ho) != NGX_OK) {
         ngx_log_error(NGX_LOG_INFO, c->log, 0, "client speaks %V, which is no "
                       "longer served here", &ho->codec);
         ngx_mesh_session_drain(ms);
         return;
     }
+
+    idle = ngx_current_msec - ms->active;
+
+    ngx_add_timer(c->read, idle < conf->client_timeout
+                           ? conf->client_timeout - idle : 1);
 
     if (c->buffer && c->buffer->pos < c->buffer->last) {
         n = c->buffer->last - c->buffer->pos;
