@@ -9,8 +9,6 @@ use warnings;
 use Exporter qw(import);
 use Time::HiRes qw(time);
 
-use Mesh::Dubbo;
-
 our @EXPORT = qw(conf spread burst statuses went tally);
 
 my $id = 1_000_000;
@@ -18,12 +16,16 @@ my $id = 1_000_000;
 
 # conf(service => "inside of service demo.Echo {}", server => "more
 # directives", mesh => "more of mesh {}", main => "main context",
-# stream => "more of stream {}")
+# stream => "more of stream {}", pass => "protocol")
 
 sub conf {
     my (%o) = @_;
 
     my %in = map { $_ => $o{$_} // '' } qw(service server mesh main stream);
+    my $pass = $o{pass} // 'dubbo';
+
+    # of Bolt's names the version is a part
+    my $name = $pass eq 'bolt' ? 'demo.Echo:1.0' : 'demo.Echo';
 
     return <<"CONF";
 $in{main}
@@ -31,7 +33,7 @@ $in{main}
 mesh {
     zone mesh:8m metrics=1m;
 
-    service demo.Echo {
+    service $name {
         $in{service}
     }
 
@@ -41,7 +43,7 @@ mesh {
 stream {
     server {
         listen 127.0.0.1:%%PORT_rpc%%;
-        mesh_pass dubbo;
+        mesh_pass $pass;
         $in{server}
     }
 
@@ -58,14 +60,16 @@ CONF
 }
 
 
-# what answered: the value of a good answer, "status N" or "exception" of
-# another, "none"
+# what answered: the value of a good answer, "status N", "error TEXT" (Bolt's
+# with status 0) or "exception" of another, "none"
 
 sub went {
     my ($frame) = @_;
 
     return 'none' unless $frame;
-    return "status $frame->{status}" if $frame->{status} != 20;
+    return "status $frame->{status}"
+        if $frame->{status} != ($frame->{proto} ? 0 : 20);
+    return "error $frame->{error}" if defined $frame->{error};
     return defined $frame->{exception} ? 'exception' : $frame->{value} // '';
 }
 
@@ -118,7 +122,7 @@ sub burst {
 
     for my $i (0 .. $n - 1) {
         $at{++$id} = $i;
-        $bytes .= Mesh::Dubbo::request(id => $id, options($i, %o));
+        $bytes .= $client->bytes(request => id => $id, options($i, %o));
     }
 
     $client->send($bytes);

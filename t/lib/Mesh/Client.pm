@@ -1,6 +1,6 @@
 package Mesh::Client;
 
-# A test's connection to a Dubbo port: sends what it is told, collects frames.
+# A test's connection to a mesh port: sends what it is told, collects frames.
 # Nothing waits longer than its timeout (seconds, 5 unless given).
 
 use strict;
@@ -13,12 +13,14 @@ use POSIX qw(ECONNRESET);
 use Socket qw(SOL_SOCKET SO_LINGER SHUT_WR IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(time sleep);
 
+use Mesh::Bolt;
 use Mesh::Dubbo;
 
 my $timeout = 5;
 
 
-# connect(port | "host:port" | "/path", tls => 1, timeout => n, from => addr)
+# connect(port | "host:port" | "/path", tls => 1, timeout => n, from => addr,
+#         speaks => "dubbo" or "bolt")
 
 sub connect {
     my ($class, $to, %o) = @_;
@@ -50,11 +52,25 @@ sub connect {
     }
 
     return bless { socket => $socket, tls => $o{tls}, in => '', frames => [],
-                   eof => '' }, $class;
+                   eof => '', speaks => speaker($o{speaks}) }, $class;
+}
+
+
+sub speaker {
+    my ($name) = @_;
+    return 'Mesh::' . ucfirst($name // 'dubbo');
 }
 
 
 sub socket { $_[0]{socket} }
+
+
+# bytes of a request in this client's protocol, or what else its module has
+
+sub bytes {
+    my ($self, $what, @options) = @_;
+    return $self->{speaks}->can($what)->(@options);
+}
 
 
 # send(bytes, piece => n, pause => s): all at once, or n bytes at a time
@@ -116,7 +132,7 @@ sub pump {
             $self->{eof} = !defined $n && $! == ECONNRESET ? 'reset' : 'eof';
 
         } elsif (!$self->{raw}) {
-            my ($frames, $rest) = Mesh::Dubbo::parse($self->{in});
+            my ($frames, $rest) = $self->bytes(parse => $self->{in});
             push @{ $self->{frames} }, @$frames;
             $self->{in} = $rest;
         }
@@ -166,8 +182,8 @@ sub recv_bytes {
 sub call {
     my ($self, %o) = @_;
 
-    my $bytes = Mesh::Dubbo::request(%o);
-    my $id = unpack 'x4q>', $bytes;
+    my $bytes = $self->bytes(request => %o);
+    my $id = $self->bytes(id_of => $bytes);
 
     $self->send($bytes);
 

@@ -174,6 +174,25 @@ sub ack {
 }
 
 
+# what a provider answers to a request or a heartbeat
+
+sub reply {
+    my ($f, %o) = @_;
+    return response(id => $f->{id}, serialization => $f->{ser}, %o);
+}
+
+
+sub acknowledge {
+    my ($f) = @_;
+
+    return ack(id => $f->{id}, body => $f->{body},
+               serialization => $f->{ser});
+}
+
+
+sub id_of { unpack 'x4q>', $_[0] }
+
+
 sub readonly {
     my (%o) = @_;
 
@@ -492,11 +511,16 @@ sub unhessian_string {
         $tag = ord take($in, 1);
     }
 
-    $text =~ s{([\x{d800}-\x{dbff}])([\x{dc00}-\x{dfff}])}
-              {chr(0x10000 + ((ord($1) - 0xd800) << 10)
-                           + (ord($2) - 0xdc00))}ge;
+    return joined($text);
+}
 
-    return $text;
+
+sub joined {
+    my ($text) = @_;
+
+    return $text =~ s{([\x{d800}-\x{dbff}])([\x{dc00}-\x{dfff}])}
+                     {chr(0x10000 + ((ord($1) - 0xd800) << 10)
+                                  + (ord($2) - 0xdc00))}ger;
 }
 
 

@@ -1,12 +1,13 @@
 package Mesh::Peer;
 
-# A fake Dubbo provider: one forked process that answers every frame the way
+# A fake provider: one forked process that answers every frame the way
 # its options say, and tells the test what it saw.
 #
 #   my $p = Mesh::Peer->new(name => 'p1', methods => { slow => { delay => 1 } });
 #   ... $p->port ... $p->stats->{requests} ... $p->stop;
 #
 # Where:   port => n (default: a free one), path => unix socket
+# What:    speaks => "dubbo" (default) or "bolt", whose frames the handlers get
 # Answers: value => text (default: the first argument, or the peer's name),
 #          exception => text, status => n with error => text, size => bytes
 #          of the value, attachments => {}
@@ -36,6 +37,7 @@ use Socket qw(AF_UNIX SOCK_STREAM PF_UNSPEC SOL_SOCKET SO_LINGER SOMAXCONN
               IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(time sleep);
 
+use Mesh::Bolt;
 use Mesh::Dubbo;
 use Mesh::Port qw(free_port);
 
@@ -184,7 +186,18 @@ sub set {
 # bytes to every open connection; readonly() is what a leaving provider sends
 
 sub push_bytes { $_[0]->ask('push', unpack 'H*', $_[1]) }
-sub readonly   { $_[0]->push_bytes(Mesh::Dubbo::readonly()) }
+sub readonly   { $_[0]->push_bytes(speak($_[0]{options}, 'readonly')) }
+
+
+# a function of the protocol's module
+
+sub speak {
+    my ($o, $what, @options) = @_;
+
+    my $module = 'Mesh::' . ucfirst($o->{speaks} // 'dubbo');
+
+    return $module->can($what)->(@options);
+}
 
 
 # every connection; the listening socket stays
@@ -314,6 +327,12 @@ package Mesh::Peer::Server;
 use Time::HiRes qw(time);
 
 
+sub speak {
+    my ($p, @what) = @_;
+    return Mesh::Peer::speak($p->{o}, @what);
+}
+
+
 sub wait_time {
     my ($p) = @_;
 
@@ -375,7 +394,7 @@ sub beat {
 
     $p->later($every, sub {
         return if $c->{dead};
-        $p->write($c, Mesh::Dubbo::heartbeat());
+        $p->write($c, $p->speak('heartbeat'));
         $p->beat($c);
     });
 }
@@ -395,7 +414,7 @@ sub readable {
 
     $p->{stats}{bytes} += $n;
 
-    my ($frames, $rest) = Mesh::Dubbo::parse($c->{in});
+    my ($frames, $rest) = $p->speak(parse => $c->{in});
     $c->{in} = $rest;
 
     for my $f (@$frames) {
@@ -417,9 +436,7 @@ sub frame {
 
     } elsif ($kind eq 'heartbeat') {
         $s->{heartbeats}++;
-        $p->write($c, Mesh::Dubbo::ack(id => $f->{id}, body => $f->{body},
-                                       serialization => $f->{ser}))
-            unless $p->{o}{mute};
+        $p->write($c, $p->speak(acknowledge => $f)) unless $p->{o}{mute};
 
     } elsif ($kind eq 'ack') {
         $s->{acks}++;
@@ -483,7 +500,7 @@ sub request {
 
     if ($n == ($o->{readonly_after} // 0)) {
         $p->later($o->{delay} // 0, sub {
-            $p->write($c, Mesh::Dubbo::readonly(serialization => $f->{ser}));
+            $p->write($c, $p->speak('readonly', serialization => $f->{ser}));
         });
     }
 }
@@ -516,11 +533,9 @@ sub bytes_of {
     my $value = $o->{size} ? 'x' x $o->{size}
                            : $o->{value} // $f->{args}[0] // $o->{name};
 
-    return Mesh::Dubbo::response(
-        id => $f->{id}, serialization => $f->{ser},
-        status => $o->{status} // 20, error => $o->{error},
-        exception => $o->{exception}, value => $value,
-        $o->{attachments} ? (attachments => $o->{attachments}) : ());
+    return $p->speak(reply => $f, value => $value,
+                     map { defined $o->{$_} ? ($_ => $o->{$_}) : () }
+                     qw(status error exception attachments));
 }
 
 
