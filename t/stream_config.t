@@ -88,7 +88,7 @@ sub invalid {
 
 for my $protocol ('x', 'Dubbo', 'bolt3', '') {
     refused_conf(qq{unknown protocol "$protocol" in "mesh_pass", }
-                 . 'known are: auto, dubbo', server(qq{mesh_pass "$protocol"; #!}));
+                 . 'known are: auto, dubbo, bolt', server(qq{mesh_pass "$protocol"; #!}));
 }
 
 refused('"mesh_pass" directive is duplicate', 'mesh_pass dubbo;');

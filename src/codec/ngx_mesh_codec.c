@@ -12,6 +12,7 @@
 
 const ngx_mesh_codec_t  *ngx_mesh_codecs[] = {
     &ngx_mesh_dubbo_codec,
+    &ngx_mesh_bolt_codec,
     NULL
 };
 

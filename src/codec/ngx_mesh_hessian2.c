@@ -451,21 +451,7 @@ ngx_mesh_hessian2_define(ngx_mesh_body_t *r)
         }
     }
 
-    if (r->nclasses == 0 && r->scratch_end) {
-        r->scratch_end -= (uintptr_t) r->scratch_end % sizeof(uint32_t);
-        r->classes = (uint32_t *) r->scratch_end;
-    }
-
-    if (r->scratch_end - r->scratch < (ssize_t) sizeof(uint32_t)) {
-        return NGX_ERROR;
-    }
-
-    r->scratch_end -= sizeof(uint32_t);
-    r->nclasses++;
-
-    *(r->classes - r->nclasses) = (uint32_t) n;
-
-    return NGX_OK;
+    return ngx_mesh_serial_class(r, (uint32_t) n);
 }
 
 

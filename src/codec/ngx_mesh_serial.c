@@ -39,6 +39,27 @@ static u_char *ngx_mesh_serial_utf8(u_char *p, u_char *end, ngx_str_t *text,
 static u_char *ngx_mesh_serial_varint(u_char *p, size_t n);
 
 
+ngx_int_t
+ngx_mesh_serial_class(ngx_mesh_body_t *r, uint32_t n)
+{
+    if (r->nclasses == 0 && r->scratch_end) {
+        r->scratch_end -= (uintptr_t) r->scratch_end % sizeof(uint32_t);
+        r->classes = (uint32_t *) r->scratch_end;
+    }
+
+    if (r->scratch_end - r->scratch < (ssize_t) sizeof(uint32_t)) {
+        return NGX_ERROR;
+    }
+
+    r->scratch_end -= sizeof(uint32_t);
+    r->nclasses++;
+
+    *(r->classes - r->nclasses) = n;
+
+    return NGX_OK;
+}
+
+
 size_t
 ngx_mesh_serial_write(u_char *dst, size_t size, ngx_uint_t *id,
     ngx_str_t *text)

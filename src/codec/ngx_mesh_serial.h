@@ -89,6 +89,9 @@ typedef struct {
 #define ngx_mesh_serial_left(r)  ((size_t) ((r)->limit - (r)->pos))
 
 
+/* remembers that the next class has n fields; NGX_ERROR: no room */
+ngx_int_t ngx_mesh_serial_class(ngx_mesh_body_t *r, uint32_t n);
+
 /* writes one string, cut to fit; its length or 0.  *id becomes hessian2 when
    nothing can be written in the serialization asked for */
 size_t ngx_mesh_serial_write(u_char *dst, size_t size, ngx_uint_t *id,

@@ -1,0 +1,74 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#ifndef _NGX_MESH_BOLT_H_INCLUDED_
+#define _NGX_MESH_BOLT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_mesh_codec.h"
+#include "ngx_mesh_serial.h"
+
+
+/* variants: version 2 has a version of its own in its second byte */
+
+#define NGX_MESH_BOLT_V1        1
+#define NGX_MESH_BOLT_V2        2
+#define NGX_MESH_BOLT_V2_CRC    3      /* frames may end with a checksum */
+
+#define NGX_MESH_BOLT_CRC_SIZE  4
+
+/* codec byte of Hessian in the dialect of sofa-hessian 3; where a request
+   was in that of sofa-hessian 4, its frame's serial has the bit too */
+
+#define NGX_MESH_BOLT_HESSIAN   1
+#define NGX_MESH_BOLT_FINAL     0x80
+
+
+#define ngx_mesh_bolt_u16(p)  ((uint32_t) (p)[0] << 8 | (p)[1])
+#define ngx_mesh_bolt_u32(p)                                                 \
+    ((uint32_t) (p)[0] << 24 | (uint32_t) (p)[1] << 16                       \
+     | (uint32_t) (p)[2] << 8 | (p)[3])
+
+
+/* the parts of a whole frame behind its header */
+
+typedef struct {
+    ngx_str_t    class;
+    ngx_str_t    map;
+    ngx_str_t    content;
+} ngx_mesh_bolt_parts_t;
+
+
+void ngx_mesh_bolt_split(u_char *p, ngx_mesh_frame_t *f,
+    ngx_mesh_bolt_parts_t *parts);
+
+void ngx_mesh_bolt_facts(const ngx_mesh_codec_t *codec, u_char *p,
+    ngx_mesh_frame_t *f, ngx_uint_t want, ngx_mesh_facts_t *facts);
+ngx_int_t ngx_mesh_bolt_attachment(const ngx_mesh_codec_t *codec,
+    ngx_mesh_facts_t *facts, ngx_str_t *name, ngx_str_t *value);
+ngx_uint_t ngx_mesh_bolt_result(const ngx_mesh_codec_t *codec, u_char *p,
+    ngx_mesh_frame_t *f);
+
+
+/* ngx_mesh_sofa_hessian.c */
+
+/*
+ * Reads fields of the object that begins the content, in either dialect, by
+ * name: values[i] is that of names[i], of type OTHER where there is none.
+ * Strings may stand in the scratch of r.
+ */
+ngx_int_t ngx_mesh_sofa_fields(ngx_mesh_body_t *r, ngx_str_t *names,
+    ngx_mesh_value_t *values, ngx_uint_t n);
+
+/* writes an error response's body; 0: no room */
+size_t ngx_mesh_sofa_error(u_char *dst, size_t size, ngx_uint_t final,
+    ngx_str_t *text);
+
+
+#endif /* _NGX_MESH_BOLT_H_INCLUDED_ */
