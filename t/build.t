@@ -168,8 +168,8 @@ sub may_include {
                && grep { $_ eq $header } @{ $public{$of} };
     }
 
-    # the libc and libraries
-    return $room ne 'codec' if $header !~ /^ngx_/;
+    # the libc and libraries; checksums are bytes too
+    return $room ne 'codec' || $header eq 'zlib.h' if $header !~ /^ngx_/;
 
     return 1 if $file =~ /ngx_mesh_(stream|http)_module\.c$/
                 && $header =~ /^ngx_$1\w*\.h$/;
