@@ -119,7 +119,7 @@ ngx_mesh_bolt_facts(const ngx_mesh_codec_t *codec, u_char *p,
 
     ngx_mesh_bolt_map(facts, &service);
 
-    if (service.len == 0
+    if ((service.len == 0 || facts->method.len == 0)
         && (f->serial & ~NGX_MESH_BOLT_FINAL) == NGX_MESH_BOLT_HESSIAN)
     {
         ngx_mesh_bolt_content(facts, &parts, &service);
@@ -223,7 +223,7 @@ ngx_mesh_bolt_content(ngx_mesh_facts_t *facts, ngx_mesh_bolt_parts_t *parts,
 
     facts->scratch = r.scratch;
 
-    if (values[0].type == NGX_MESH_SERIAL_STRING) {
+    if (values[0].type == NGX_MESH_SERIAL_STRING && service->len == 0) {
         *service = values[0].str;
     }
 
