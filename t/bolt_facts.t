@@ -186,9 +186,11 @@ my $vectors = JSON::PP->new->decode(
 my ($f) = @{ Mesh::Bolt::parse(
     pack 'H*', $vectors->{'sofa513.sync.req'}{hex}) };
 
+my $trace = $f->{headers}{'rpc_trace_context.sofaTraceId'};
+
 facts('a frame of SOFARPC 5.13', $f->{raw}, 'kit',
       'mesh.kit.api.Echo:1.0|mesh.kit.api.Echo|1.0|echo',
-      "kit-consumer|waits|$f->{headers}{'rpc_trace_context.sofaTraceId'}|-|-|-");
+      "kit-consumer|waits|$trace|-|-|-");
 facts('... without its header map',
       Mesh::Bolt::frame(%$f, header => '', id => 3), 'kit',
       'mesh.kit.api.Echo:1.0|mesh.kit.api.Echo|1.0|echo', '-|other|-|-|-|-');
