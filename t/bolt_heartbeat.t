@@ -120,11 +120,13 @@ ok((wait_for { $peer{asks}->stats->{acks} >= 2 } 10),
 is($client->recv_frame(0.3), undef, '... and the client hears nothing of it');
 
 
-# ours, beside a slow call, in the form of the link
+# ours, beside a slow call, in the form of the link, as Java's whatever is
+# called
 
 for my $form (@forms) {
     $client->send(Mesh::Bolt::request(%$form, service => 'demo.Echo',
-                                      id => 100, method => 'slow'));
+                                      id => 100, method => 'slow',
+                                      codec => 11));
 }
 
 is_deeply(statuses($client->recv_frames(3, 10)), { good => 3 },

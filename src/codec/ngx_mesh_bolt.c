@@ -494,7 +494,7 @@ ngx_mesh_bolt_error_body(u_char *dst, size_t size, ngx_mesh_frame_t *f,
 }
 
 
-/* Java sends its heartbeats without a checksum, whatever the connection */
+/* Java sends its heartbeats in this form, whatever the connection carries */
 
 static size_t
 ngx_mesh_bolt_heartbeat(const ngx_mesh_codec_t *codec, u_char *dst,
@@ -506,9 +506,7 @@ ngx_mesh_bolt_heartbeat(const ngx_mesh_codec_t *codec, u_char *dst,
         return 0;
     }
 
-    if (f->serial == 0) {
-        f->serial = NGX_MESH_BOLT_HESSIAN;
-    }
+    f->serial = NGX_MESH_BOLT_HESSIAN;
 
     p = ngx_mesh_bolt_put(dst, f, NGX_MESH_BOLT_REQUEST,
                           NGX_MESH_BOLT_CMD_HEARTBEAT, 0);
