@@ -32,6 +32,7 @@
 #define NGX_MESH_WHEEL           512      /* ticks of one round */
 #define NGX_MESH_LINK_IDLE       60000    /* ms an id-less link is kept */
 #define NGX_MESH_LINGER          200      /* ms between notice and close */
+#define NGX_MESH_LINGER_ROUNDS   10       /* of them calls may overlap */
 #define NGX_MESH_VIEWS           256      /* buckets */
 #define NGX_MESH_MEMOS           8
 #define NGX_MESH_ENTRIES_MAX     8192     /* cached routes of a worker */
@@ -136,15 +137,16 @@ struct ngx_mesh_session_s {
 
     uint8_t                    serial;         /* as the client last used */
     uint8_t                    variant;
+    uint8_t                    rounds;         /* of draining, if untold */
     unsigned                   in_partial:1;
     unsigned                   in_paused:1;
     unsigned                   draining:1;
-    unsigned                   noticed:1;
     unsigned                   failed:1;       /* to be closed, posted */
     unsigned                   slow:1;
     unsigned                   leaving:1;      /* will be handed over */
     unsigned                   moving:1;       /* was sent, unanswered */
     unsigned                   halted:1;       /* not read until it goes */
+    unsigned                   untold:1;       /* drains and was not told */
 };
 
 
@@ -494,6 +496,8 @@ void ngx_mesh_session_drain(ngx_mesh_session_t *ms);
 
 /* closes a drained session after a moment of silence */
 void ngx_mesh_session_linger(ngx_mesh_session_t *ms);
+void ngx_mesh_session_drained(ngx_mesh_session_t *ms);
+ngx_uint_t ngx_mesh_session_rests(ngx_mesh_session_t *ms);
 void ngx_mesh_session_close(ngx_mesh_session_t *ms, ngx_int_t rc);
 
 /* another process has it now */

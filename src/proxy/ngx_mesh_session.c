@@ -288,19 +288,7 @@ ngx_mesh_session_timeout(ngx_mesh_session_t *ms)
     idle = ngx_current_msec - ms->active;
 
     if (ms->draining) {
-        if (ms->nrequests == 0
-            && ((ms->out.size == 0 && ms->reader.hold == NULL
-                 && !ngx_mesh_reader_partial(&ms->reader))
-                || idle >= ms->conf->client_timeout))
-        {
-            ngx_mesh_session_close(ms, NGX_OK);
-            return;
-        }
-
-        /* the worker stays for answers, those not read yet included, and for
-           the rest of a frame, which has its own time */
-
-        ngx_add_timer(c->read, NGX_MESH_LINGER);
+        ngx_mesh_session_drained(ms);
         return;
     }
 
@@ -651,6 +639,13 @@ ngx_mesh_session_write_handler(ngx_event_t *wev)
     if (ms->draining && ms->nrequests == 0 && rc == NGX_OK
         && (c->sent != sent || !c->read->timer_set))
     {
+        if (ms->rounds && (ms->halted || !c->read->ready)
+            && ngx_mesh_session_rests(ms))
+        {
+            ngx_mesh_session_close(ms, NGX_OK);
+            return;
+        }
+
         ngx_mesh_session_linger(ms);
     }
 }

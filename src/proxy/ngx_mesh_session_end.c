@@ -44,6 +44,7 @@ ngx_mesh_session_drain(ngx_mesh_session_t *ms)
     }
 
     ms->draining = 1;
+    ms->untold = 1;
     codec = ms->reader.codec;
 
     ngx_memzero(&f, sizeof(ngx_mesh_frame_t));
@@ -59,6 +60,7 @@ ngx_mesh_session_drain(ngx_mesh_session_t *ms)
             ngx_mesh_out_commit(&ms->out, n);
             ngx_mesh_count(NGX_MESH_M_NOTICE);
             ngx_mesh_session_post(ms);
+            ms->untold = 0;
         }
     }
 
@@ -68,7 +70,8 @@ ngx_mesh_session_drain(ngx_mesh_session_t *ms)
 
 /*
  * Calls that were on their way before the client heard are answered too: the
- * connection closes after a moment of silence.
+ * connection closes after a moment of silence.  Who was not told may never be
+ * silent, so that the moment ends by itself.
  */
 
 void
@@ -79,11 +82,58 @@ ngx_mesh_session_linger(ngx_mesh_session_t *ms)
     rev = ms->connection->read;
 
     if (rev->timer_set) {
+
+        if (ms->untold && !rev->cancelable) {
+            return;
+        }
+
         ngx_del_timer(rev);
     }
 
     rev->cancelable = 0;
     ngx_add_timer(rev, NGX_MESH_LINGER);
+}
+
+
+/*
+ * The moment is over.  The worker stays for answers, those not read yet
+ * included, and for the rest of a frame, which has its own time; but where
+ * calls of an untold client overlap without end, no more of them are read.
+ */
+
+void
+ngx_mesh_session_drained(ngx_mesh_session_t *ms)
+{
+    if (ms->nrequests == 0
+        && (ngx_mesh_session_rests(ms)
+            || ngx_current_msec - ms->active >= ms->conf->client_timeout))
+    {
+        ngx_mesh_session_close(ms, NGX_OK);
+        return;
+    }
+
+    if (ms->untold && ms->rounds < NGX_MESH_LINGER_ROUNDS
+        && ++ms->rounds == NGX_MESH_LINGER_ROUNDS)
+    {
+        ms->halted = 1;
+        ms->reader.stop = 1;
+    }
+
+    ngx_add_timer(ms->connection->read, NGX_MESH_LINGER);
+}
+
+
+/* is there nothing half done, calls in flight aside? */
+
+ngx_uint_t
+ngx_mesh_session_rests(ngx_mesh_session_t *ms)
+{
+    if (ms->out.size || ms->reader.part) {
+        return 0;
+    }
+
+    return ms->halted || (ms->reader.hold == NULL
+                          && !ngx_mesh_reader_partial(&ms->reader));
 }
 
 
