@@ -16,12 +16,14 @@
 /*
  * mesh {} is parsed as events {} is: modules of this type get a slot of
  * configuration in it, and their directives carry NGX_MESH_CONF (directly in
- * mesh {}) or NGX_MESH_SERVICE_CONF (inside service NAME {}).
+ * mesh {}), NGX_MESH_SERVICE_CONF (inside service NAME {}) or
+ * NGX_MESH_PROTOCOL_CONF (inside protocol NAME {}).
  */
 
-#define NGX_MESH_MODULE        0x4853454d   /* "MESH" */
-#define NGX_MESH_CONF          0x02000000
-#define NGX_MESH_SERVICE_CONF  0x04000000
+#define NGX_MESH_MODULE         0x4853454d   /* "MESH" */
+#define NGX_MESH_CONF           0x02000000
+#define NGX_MESH_SERVICE_CONF   0x04000000
+#define NGX_MESH_PROTOCOL_CONF  0x08000000
 
 
 typedef struct {
@@ -82,6 +84,7 @@ ngx_int_t ngx_mesh_require_protocol(ngx_conf_t *cf, char *directive,
 
 extern ngx_module_t  ngx_mesh_module;
 extern ngx_module_t  ngx_mesh_core_module;
+extern ngx_module_t  ngx_mesh_protocol_module;
 
 
 #endif /* _NGX_MESH_H_INCLUDED_ */

@@ -27,7 +27,7 @@ $t->write_conf(conf(service => "endpoint @{[$peer->address]};",
                     stream => <<"EOT"));
     server {
         listen 127.0.0.1:%%PORT_large%%;
-        mesh_pass dubbo;
+        mesh_pass @{[$ENV{TEST_MESH_PASS} // 'dubbo']};
         mesh_max_frame 16m;
         mesh_timeout 30s;
     }

@@ -93,6 +93,7 @@ typedef struct {
                                       else an answer of ours depends on */
     uint8_t           head;        /* header's length */
     uint8_t           bad;         /* NGX_MESH_BAD_*, 0: as it should be */
+    unsigned          client:1;    /* given to head(): a client sent it */
     unsigned          ok:1;        /* response: status says success */
     unsigned          check:1;     /* whole() has to see the frame */
     unsigned          late:1;      /* id, kind and status stand too far behind

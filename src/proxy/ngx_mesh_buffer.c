@@ -580,6 +580,8 @@ ngx_mesh_read_part(ngx_mesh_reader_t *reader, ngx_mesh_frame_pt handler,
     reader->part = NULL;
     ngx_mesh_worker.partial_size -= part->size;
 
+    f.client = reader->client;
+
     (void) codec->head(codec, part->buf.start, reader->need, &f);
 
     if (f.check && codec->whole(codec, part->buf.start, &f) != NGX_OK) {
@@ -670,6 +672,7 @@ ngx_mesh_read_buffer(ngx_mesh_reader_t *reader, ngx_array_t *codecs,
         codec = reader->codec;
 
         if (rc == NGX_OK) {
+            f.client = reader->client;
             rc = codec->head(codec, p, n, &f);
         }
 

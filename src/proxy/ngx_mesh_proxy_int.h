@@ -85,6 +85,7 @@ typedef struct {
     ngx_mesh_chunk_t          *hold;           /* bytes that have to wait */
     size_t                     need;           /* size of the whole frame */
     size_t                     skip;           /* bytes of a refused frame */
+    unsigned                   client:1;       /* at the other end */
     unsigned                   stop:1;         /* read no more frames */
     unsigned                   crowded:1;      /* refused for lack of room */
     uint8_t                    nhead;

@@ -734,6 +734,7 @@ ngx_mesh_request_again(ngx_mesh_request_t *r, ngx_uint_t rest)
     n->pos = p;
     n->chunk = link->out.last;
 
+    f.client = 1;
     (void) codec->head(codec, p, r->size, &f);
 
     if (f.late) {

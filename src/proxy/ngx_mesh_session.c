@@ -57,6 +57,7 @@ ngx_mesh_session_start(ngx_connection_t *c, ngx_mesh_proxy_conf_t *conf,
     ms->data = data;
     ms->finalize = finalize;
     ms->active = ngx_current_msec;
+    ms->reader.client = 1;
 
     if (conf->codecs->nelts == 1) {
         codecs = conf->codecs->elts;

@@ -22,7 +22,10 @@ sub conf {
     my (%o) = @_;
 
     my %in = map { $_ => $o{$_} // '' } qw(service server mesh main stream);
-    my $pass = $o{pass} // 'dubbo';
+
+    # a test of one protocol may be run again with a declared copy of it
+    my $pass = $o{pass} // $ENV{TEST_MESH_PASS} // 'dubbo';
+    $in{mesh} .= $ENV{TEST_MESH_DECLARE} // '';
 
     # of Bolt's names the version is a part
     my $name = $pass eq 'bolt' ? 'demo.Echo:1.0' : 'demo.Echo';
