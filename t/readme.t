@@ -18,7 +18,8 @@ my $readme = $t->read_file($t->root . '/README.md');
 
 my %context = (
     'NGX_MAIN_CONF' => 'main', 'NGX_MESH_CONF' => 'mesh',
-    'NGX_MESH_SERVICE_CONF' => 'service', 'NGX_STREAM_MAIN_CONF' => 'stream',
+    'NGX_MESH_SERVICE_CONF' => 'service',
+    'NGX_MESH_PROTOCOL_CONF' => 'protocol', 'NGX_STREAM_MAIN_CONF' => 'stream',
     'NGX_STREAM_SRV_CONF' => 'server', 'NGX_HTTP_LOC_CONF' => 'location',
     'NGX_MESH_STREAM_MAIN_SRV' => 'stream, server',
 );
@@ -43,7 +44,8 @@ for my $name (sort grep { $doc{$_} } keys %code) {
 
 # what is said to be the default can be written
 
-my %where = (mesh => '', stream => '', server => '', service => '');
+my %where = (mesh => '', stream => '', server => '', service => '',
+             protocol => '');
 
 for my $name (sort keys %doc) {
     my ($line) = $doc{$name}{default} =~ /^`(.*;)`$/ or next;
@@ -60,6 +62,10 @@ $where{mesh}
     service a.B {
         endpoint 127.0.0.1:1;
 $where{service}    }
+
+    protocol p {
+        length 0 4;
+$where{protocol}    }
 }
 
 stream {
