@@ -93,7 +93,7 @@ ngx_mesh_link_get(ngx_mesh_bundle_t *bundle, ngx_mesh_session_t *owner,
         return NULL;
     }
 
-    if (best->out.size + size > bundle->conf->link_buffer && best->out.size) {
+    if (ngx_mesh_link_full(best, size)) {
         *err = NGX_MESH_ERR_OVERLOAD;
         return NULL;
     }

@@ -252,8 +252,8 @@ ngx_mesh_peer_state(ngx_mesh_member_t *m, size_t size)
     q = ngx_queue_head(&bundle->links);
     link = ngx_queue_data(q, ngx_mesh_link_t, queue);
 
-    if (bundle->nlinks == 1 && !link->draining && link->out.size
-        && link->out.size + size > bundle->conf->link_buffer)
+    if (bundle->nlinks == 1 && !link->draining
+        && ngx_mesh_link_full(link, size))
     {
         state |= NGX_MESH_PEER_FULL;
     }

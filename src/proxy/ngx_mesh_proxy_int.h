@@ -585,6 +585,14 @@ void ngx_mesh_slot_destroy(ngx_mesh_link_t *link);
 
 /* ngx_mesh_link.c */
 
+/*
+ * Is there no room for so many bytes?  Some of an earlier frame may always be
+ * on their way, so what is larger than the buffer needs but half of it.
+ */
+#define ngx_mesh_link_full(link, n)                                          \
+    ((link)->out.size + ngx_min(n, (link)->bundle->conf->link_buffer / 2)    \
+     > (link)->bundle->conf->link_buffer)
+
 /* a link of the bundle that takes "size" more bytes, dialled if need be;
    *err says why there is none */
 ngx_mesh_link_t *ngx_mesh_link_get(ngx_mesh_bundle_t *bundle,

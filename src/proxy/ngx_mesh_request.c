@@ -200,9 +200,7 @@ ngx_mesh_request_link(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
         link = ngx_mesh_request_pinned(ms, view, variant);
 
         if (link) {
-            if (link->out.size
-                && link->out.size + size > view->conf->link_buffer)
-            {
+            if (ngx_mesh_link_full(link, size)) {
                 *err = NGX_MESH_ERR_OVERLOAD;
                 return NULL;
             }
