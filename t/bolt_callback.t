@@ -81,8 +81,8 @@ for (0 .. 2) {
 $clients[$_]->send(Mesh::Bolt::reply($asked[$_], value => "by $_"))
     for reverse 0 .. 2;
 
-is(went($clients[$_]->recv_id(9, 5)), "told by $_", '... and its answer arrives')
-    for 0 .. 2;
+is(went($clients[$_]->recv_id(9, 5)), "told by $_",
+   '... and its answer arrives') for 0 .. 2;
 is($peer->stats->{connections}, 3, 'each client has a link of its own');
 
 # one client, two forms: two links

@@ -203,7 +203,9 @@ for my $form (@forms) {
         ok(went($got{1}) eq 'small 1' && went($got{2}) eq $text
            && went($got{3}) eq 'small 3'
            && !(grep { !($_->{crc_ok} // 1) } values %got),
-           "v@{[name($form)]}: $size bytes there and back");
+           "v@{[name($form)]}: $size bytes there and back")
+            or diag join ', ', map { "$_ " . substr went($got{$_}), 0, 20 }
+                               1 .. 3;
     }
 }
 

@@ -134,7 +134,8 @@ is(went($_->recv_id(9, 10)), 'ok', '... and is served when it is whole')
 my $big = $clients[2]->recv_id(6, 20);
 is(length($big->{value} // ''), 6_000_000, '... or read to its end');
 is($big->{crc_ok}, 1, '... with its CRC');
-is_deeply(tally(map { ended($_) } @clients), { eof => 4 }, '... then it closes');
+is_deeply(tally(map { ended($_) } @clients), { eof => 4 },
+          '... then it closes');
 ok(wait_for(sub { $t->gone }, 10), '... and nginx is gone');
 $t->stop;
 

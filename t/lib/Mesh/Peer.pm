@@ -419,6 +419,10 @@ sub readable {
 
     for my $f (@$frames) {
         last if $c->{dead};
+
+        # of Bolt with a CRC that is wrong nothing can be believed
+        $f->{kind} = 'garbage' if defined $f->{crc_ok} && !$f->{crc_ok};
+
         next if $p->{o}{handler} && $p->{o}{handler}->($p, $c, $f);
         $p->frame($c, $f);
     }
