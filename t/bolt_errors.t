@@ -90,6 +90,7 @@ my @callers = (
     { codec => 1, dialect => 'A' },
     { codec => 11 },
     { codec => 2 },
+    { codec => 200 },
 );
 
 my $too_large = qr/mesh_max_frame.*request_too_large/;

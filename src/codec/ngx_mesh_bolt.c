@@ -382,7 +382,7 @@ ngx_mesh_bolt_put(u_char *p, ngx_mesh_frame_t *f, ngx_uint_t type,
 
     p = ngx_mesh_bolt_put_u32(p, (uint32_t) f->id);
 
-    *p++ = f->serial & ~NGX_MESH_BOLT_FINAL;
+    *p++ = ngx_mesh_bolt_codec_byte(f->serial);
 
     if (f->variant == NGX_MESH_BOLT_V2 || f->variant == NGX_MESH_BOLT_V2_CRC) {
         *p++ = (u_char) switches;
@@ -429,7 +429,7 @@ ngx_mesh_bolt_error(const ngx_mesh_codec_t *codec, u_char *dst, size_t size,
                           NGX_MESH_BOLT_CMD_RESPONSE, crc);
     n = 0;
 
-    if ((f->serial & ~NGX_MESH_BOLT_FINAL) == NGX_MESH_BOLT_HESSIAN
+    if (ngx_mesh_bolt_codec_byte(f->serial) == NGX_MESH_BOLT_HESSIAN
         && status != 4 && status != 7 && status != 0x10
         && err != NGX_MESH_ERR_BAD_REQUEST)
     {

@@ -29,6 +29,12 @@
 #define NGX_MESH_BOLT_HESSIAN   1
 #define NGX_MESH_BOLT_FINAL     0x80
 
+/* the codec byte that a serial came from */
+
+#define ngx_mesh_bolt_codec_byte(serial)                                     \
+    ((serial) == (NGX_MESH_BOLT_HESSIAN|NGX_MESH_BOLT_FINAL)                 \
+     ? NGX_MESH_BOLT_HESSIAN : (serial))
+
 
 #define ngx_mesh_bolt_u16(p)  ((uint32_t) (p)[0] << 8 | (p)[1])
 #define ngx_mesh_bolt_u32(p)                                                 \
