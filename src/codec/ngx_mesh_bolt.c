@@ -248,12 +248,18 @@ ngx_mesh_bolt_request(ngx_mesh_frame_t *f, ngx_uint_t type, ngx_uint_t command)
         return;
 
     case NGX_MESH_BOLT_CMD_GOAWAY:
-        f->kind = NGX_MESH_FRAME_READONLY;
-        return;
+        if (type == NGX_MESH_BOLT_REQUEST) {
+            f->kind = NGX_MESH_FRAME_READONLY;
+            return;
+        }
+
+        break;
 
     default:
-        f->bad = NGX_MESH_BAD_COMMAND;
+        break;
     }
+
+    f->bad = NGX_MESH_BAD_COMMAND;
 }
 
 
@@ -415,7 +421,9 @@ ngx_mesh_bolt_error(const ngx_mesh_codec_t *codec, u_char *dst, size_t size,
     f->status = (uint16_t) status;
     f->ok = 0;
 
-    if (size < 64 || f->kind == NGX_MESH_FRAME_ONEWAY) {
+    if (size < 64 || f->kind == NGX_MESH_FRAME_ONEWAY
+        || f->kind == NGX_MESH_FRAME_RESPONSE)
+    {
         return 0;
     }
 
