@@ -50,7 +50,7 @@ mb_bare_append(mb_conn_t *c, mb_frame_t *f, uint64_t id)
 
     p = mb_conn_reserve(c, f->len);
     memcpy(p, f->data, f->len);
-    mb_mux.loop.proto->set_id(p, id);
+    mb_mux.loop.proto->set_id(p, f->len, id);
 
     if (mb_conn_unsent(c) >= MB_BARE_FLUSH) {
         return mb_conn_send(c);

@@ -15,7 +15,7 @@
  */
 
 #define MB_CLIENT_SLOTS   16
-#define MB_CLIENT_START   0x7fffffffff00ULL
+#define MB_CLIENT_BEFORE  0xff
 #define MB_CLIENT_FLUSH   65536
 #define MB_CLIENT_RETRY   (20 * MB_MSEC)
 
@@ -43,19 +43,17 @@ mb_client_value(mb_worker_t *w, u_char *value)
 }
 
 
-static u_char *
-mb_client_put(mb_worker_t *w, mb_client_t *client, uint64_t id,
+static void
+mb_client_put(mb_client_t *client, mb_template_t *t, uint64_t id,
     u_char *value)
 {
     u_char  *p;
 
-    p = mb_conn_reserve(client->conn, w->request.len);
+    p = mb_conn_reserve(client->conn, t->len);
 
-    memcpy(p, w->request.data, w->request.len);
-    memcpy(p + w->request.value, value, MB_VALUE);
-    mb_ld.proto->set_id(p, id);
-
-    return p;
+    memcpy(p, t->data, t->len);
+    memcpy(p + t->value, value, MB_VALUE);
+    mb_ld.proto->stamp(p, t->len, id);
 }
 
 
@@ -79,7 +77,7 @@ mb_client_call(mb_worker_t *w, mb_client_t *client, uint64_t start)
     w->sent++;
     w->outstanding++;
 
-    (void) mb_client_put(w, client, slot->id, slot->value);
+    mb_client_put(client, &w->request, slot->id, slot->value);
 
     if (mb_ld.oneway > 0) {
         w->oneway_due += mb_ld.oneway;
@@ -88,7 +86,7 @@ mb_client_call(mb_worker_t *w, mb_client_t *client, uint64_t start)
             w->oneway_due -= 100;
             w->oneway++;
             mb_client_value(w, value);
-            mb_ld.proto->oneway(mb_client_put(w, client, slot->id, value));
+            mb_client_put(client, &w->oneway_request, slot->id, value);
         }
     }
 
@@ -188,15 +186,17 @@ mb_client_rate(mb_worker_t *w)
 static int
 mb_client_deep(mb_worker_t *w, mb_frame_t *f, u_char *value)
 {
-    size_t          head;
+    size_t          head, room;
     mb_template_t  *t;
 
     t = &w->answer;
+    room = mb_ld.proto->answer_room;
 
     if (t->len != f->len) {
         free(t->data);
+        memset(t, 0, sizeof(mb_template_t));
 
-        if (mb_ld.proto->answer(t, f->len - mb_ld.proto->header) != MB_OK) {
+        if (f->len < room || mb_ld.proto->answer(t, f->len - room) != MB_OK) {
             return MB_ERROR;
         }
     }
@@ -206,7 +206,7 @@ mb_client_deep(mb_worker_t *w, mb_frame_t *f, u_char *value)
     if (f->data + t->value != value
         || memcmp(f->data + head, t->data + head, t->value - head)
         || memcmp(f->data + t->value_end, t->data + t->value_end,
-                  f->len - t->value_end))
+                  t->end - t->value_end))
     {
         return MB_ERROR;
     }
@@ -219,6 +219,10 @@ static int
 mb_client_check(mb_worker_t *w, mb_load_slot_t *slot, mb_frame_t *f)
 {
     u_char  *value;
+
+    if (mb_ld.proto->whole && mb_ld.proto->whole(f) != MB_OK) {
+        return MB_ERROR;
+    }
 
     w->status[f->status & (MB_STATUSES - 1)]++;
 
@@ -460,14 +464,19 @@ mb_worker_init(mb_worker_t *w, unsigned index, unsigned nclients)
     w->timer = mb_timer();
 
     mb_loop_add(&w->loop, w->timer, EPOLLIN|EPOLLET, mb_client_timer);
-    mb_ld.proto->request(&w->request, &mb_ld.call, mb_ld.size);
+    mb_ld.proto->request(&w->request, &mb_ld.call, mb_ld.size, 0);
+
+    if (mb_ld.oneway > 0) {
+        mb_ld.proto->request(&w->oneway_request, &mb_ld.call, mb_ld.size, 1);
+    }
 
     for (i = 0; i < nclients; i++) {
         client = &w->clients[i];
 
         client->slots = mb_alloc(mb_ld.depth * sizeof(mb_load_slot_t));
         client->free = mb_alloc(mb_ld.depth * sizeof(uint32_t));
-        client->generation = MB_CLIENT_START;
+        client->generation = (mb_ld.proto->id_mask >> 1 >> MB_CLIENT_SLOTS)
+                             - MB_CLIENT_BEFORE;
         mb_client_reset(client);
 
         if (mb_client_open(w, client, 1) != MB_OK) {

@@ -99,7 +99,7 @@ mb_conn_frames(mb_loop_t *loop, mb_conn_t *c, size_t len)
 
     while ((size_t) (last - p) >= loop->proto->header) {
 
-        if (loop->proto->parse(p, &f) != MB_OK) {
+        if (loop->proto->parse(p, (size_t) (last - p), &f) != MB_OK) {
             return MB_ERROR;
         }
 

@@ -4,7 +4,7 @@
  */
 
 
-#include "mb.h"
+#include "hessian.h"
 
 
 /*
@@ -19,33 +19,17 @@
 #define MB_DUBBO_EVENT    0x20
 #define MB_HESSIAN2       0x02
 
-/* Java's writer cuts strings into chunks of so many characters */
-#define MB_CHUNK          0x8000
+#define mb_dubbo_string(p, s)  mb_hessian_string(&mb_hessian_2, p, s)
 
-
-static uint32_t
-mb_get32(u_char *p)
-{
-    return (uint32_t) p[0] << 24 | (uint32_t) p[1] << 16
-           | (uint32_t) p[2] << 8 | p[3];
-}
+#define mb_dubbo_skip(p, last, text, len)                                    \
+    mb_hessian_skip(&mb_hessian_2, p, last, text, len)
 
 
 static void
-mb_put32(u_char *p, uint32_t n)
+mb_dubbo_set_id(u_char *frame, size_t len mb_unused, uint64_t id)
 {
-    p[0] = (u_char) (n >> 24);
-    p[1] = (u_char) (n >> 16);
-    p[2] = (u_char) (n >> 8);
-    p[3] = (u_char) n;
-}
-
-
-static void
-mb_dubbo_set_id(u_char *frame, uint64_t id)
-{
-    mb_put32(frame + 4, (uint32_t) (id >> 32));
-    mb_put32(frame + 8, (uint32_t) id);
+    (void) mb_put32(frame + 4, (uint32_t) (id >> 32));
+    (void) mb_put32(frame + 8, (uint32_t) id);
 }
 
 
@@ -57,7 +41,7 @@ mb_dubbo_header(u_char *p, unsigned flags, unsigned status, uint64_t id)
     p[2] = (u_char) flags;
     p[3] = (u_char) status;
 
-    mb_dubbo_set_id(p, id);
+    mb_dubbo_set_id(p, MB_DUBBO_HEADER, id);
 
     return p + MB_DUBBO_HEADER;
 }
@@ -66,26 +50,26 @@ mb_dubbo_header(u_char *p, unsigned flags, unsigned status, uint64_t id)
 static size_t
 mb_dubbo_finish(u_char *frame, u_char *end)
 {
-    mb_put32(frame + 12, (uint32_t) (end - frame - MB_DUBBO_HEADER));
+    (void) mb_put32(frame + 12, (uint32_t) (end - frame - MB_DUBBO_HEADER));
 
     return (size_t) (end - frame);
 }
 
 
 static int
-mb_dubbo_parse(u_char *p, mb_frame_t *f)
+mb_dubbo_parse(u_char *p, size_t len mb_unused, mb_frame_t *f)
 {
-    uint32_t  len;
+    uint32_t  body;
 
-    len = mb_get32(p + 12);
+    body = mb_get32(p + 12);
 
     if (p[0] != 0xda || p[1] != 0xbb
-        || len > MB_MAX_FRAME - MB_DUBBO_HEADER)
+        || body > MB_MAX_FRAME - MB_DUBBO_HEADER)
     {
         return MB_ERROR;
     }
 
-    f->len = MB_DUBBO_HEADER + len;
+    f->len = MB_DUBBO_HEADER + body;
     f->id = (uint64_t) mb_get32(p + 4) << 32 | mb_get32(p + 8);
     f->status = p[3];
 
@@ -123,138 +107,6 @@ mb_dubbo_parse(u_char *p, mb_frame_t *f)
 }
 
 
-static u_char *
-mb_hessian_string(u_char *p, const char *s)
-{
-    size_t  len;
-
-    len = strlen(s);
-
-    if (len < 32) {
-        *p++ = (u_char) len;
-
-    } else {
-        *p++ = (u_char) (0x30 + (len >> 8));
-        *p++ = (u_char) len;
-    }
-
-    memcpy(p, s, len);
-
-    return p + len;
-}
-
-
-/*
- * A string that takes exactly "room" bytes with its tags.  Where the shortest
- * tag leaves a byte over, the next longer one is as valid.  The text depends
- * on the position, so that bytes lost or moved on the way are noticed.
- */
-
-static u_char *
-mb_hessian_fill(u_char *p, size_t room)
-{
-    size_t    tag, n, i;
-    unsigned  letter;
-
-    letter = 0;
-
-    while (room) {
-
-        if (room > MB_CHUNK + 3) {
-            tag = 3;
-            n = MB_CHUNK;
-            *p++ = 0x52;
-            *p++ = (u_char) (n >> 8);
-            *p++ = (u_char) n;
-
-        } else if (room <= 32) {
-            tag = 1;
-            n = room - tag;
-            *p++ = (u_char) n;
-
-        } else if (room <= 1025) {
-            tag = 2;
-            n = room - tag;
-            *p++ = (u_char) (0x30 + (n >> 8));
-            *p++ = (u_char) n;
-
-        } else {
-            tag = 3;
-            n = room - tag;
-            *p++ = 0x53;
-            *p++ = (u_char) (n >> 8);
-            *p++ = (u_char) n;
-        }
-
-        for (i = 0; i < n; i++) {
-            *p++ = (u_char) ('a' + letter++ % 23);
-        }
-
-        room -= tag + n;
-    }
-
-    return p;
-}
-
-
-/* the end of a string of ASCII text, the start of its first chunk */
-
-static u_char *
-mb_hessian_skip(u_char *p, u_char *last, u_char **text, size_t *len)
-{
-    size_t    n;
-    unsigned  tag;
-
-    *text = NULL;
-    *len = 0;
-
-    while (p < last) {
-
-        tag = *p++;
-
-        if (tag < 0x20) {
-            n = tag;
-
-        } else if (tag >= 0x30 && tag <= 0x33 && p < last) {
-            n = (size_t) (tag - 0x30) << 8 | *p++;
-
-        } else if ((tag == 0x52 || tag == 0x53) && last - p >= 2) {
-            n = (size_t) p[0] << 8 | p[1];
-            p += 2;
-
-        } else {
-            return NULL;
-        }
-
-        if (n > (size_t) (last - p)) {
-            return NULL;
-        }
-
-        if (*text == NULL) {
-            *text = p;
-            *len = n;
-        }
-
-        p += n;
-
-        if (tag != 0x52) {
-            return p;
-        }
-    }
-
-    return NULL;
-}
-
-
-/* where the text of a filled string begins: behind its first tag */
-
-static size_t
-mb_hessian_tag(size_t room)
-{
-    return (room <= 32) ? 1 : (room <= 1025) ? 2 : 3;
-}
-
-
 static int
 mb_dubbo_template(mb_template_t *t, u_char *head, size_t head_len,
     u_char *tail, size_t tail_len, size_t body)
@@ -270,16 +122,17 @@ mb_dubbo_template(mb_template_t *t, u_char *head, size_t head_len,
 
     t->len = MB_DUBBO_HEADER + body;
     t->data = mb_alloc(t->len);
-    t->value = MB_DUBBO_HEADER + head_len + mb_hessian_tag(room);
+    t->value = MB_DUBBO_HEADER + head_len + mb_hessian_tag(&mb_hessian_2, room);
     t->value_end = t->value + MB_VALUE;
+    t->end = t->len;
 
     p = t->data + MB_DUBBO_HEADER;
 
     memcpy(p, head, head_len);
-    p = mb_hessian_fill(p + head_len, room);
+    p = mb_hessian_fill(&mb_hessian_2, p + head_len, room);
     memcpy(p, tail, tail_len);
 
-    mb_put32(t->data + 12, (uint32_t) body);
+    (void) mb_put32(t->data + 12, (uint32_t) body);
 
     return MB_OK;
 }
@@ -288,7 +141,7 @@ mb_dubbo_template(mb_template_t *t, u_char *head, size_t head_len,
 /* what a Dubbo 2.7 consumer sends for String echo(String) */
 
 static int
-mb_dubbo_request(mb_template_t *t, mb_call_t *call, size_t body)
+mb_dubbo_request(mb_template_t *t, mb_call_t *call, size_t body, int oneway)
 {
     u_char  head[1024], tail[1024], *h, *p;
 
@@ -298,22 +151,22 @@ mb_dubbo_request(mb_template_t *t, mb_call_t *call, size_t body)
         mb_die("a name is longer than 255 characters");
     }
 
-    h = mb_hessian_string(head, "2.0.2");
-    h = mb_hessian_string(h, call->service);
-    h = mb_hessian_string(h, *call->version ? call->version : "0.0.0");
-    h = mb_hessian_string(h, call->method);
-    h = mb_hessian_string(h, "Ljava/lang/String;");
+    h = mb_dubbo_string(head, "2.0.2");
+    h = mb_dubbo_string(h, call->service);
+    h = mb_dubbo_string(h, *call->version ? call->version : "0.0.0");
+    h = mb_dubbo_string(h, call->method);
+    h = mb_dubbo_string(h, "Ljava/lang/String;");
 
     p = tail;
     *p++ = 'H';
-    p = mb_hessian_string(p, "path");
-    p = mb_hessian_string(p, call->service);
-    p = mb_hessian_string(p, "remote.application");
-    p = mb_hessian_string(p, call->application);
-    p = mb_hessian_string(p, "interface");
-    p = mb_hessian_string(p, call->service);
-    p = mb_hessian_string(p, "version");
-    p = mb_hessian_string(p, *call->version ? call->version : "0.0.0");
+    p = mb_dubbo_string(p, "path");
+    p = mb_dubbo_string(p, call->service);
+    p = mb_dubbo_string(p, "remote.application");
+    p = mb_dubbo_string(p, call->application);
+    p = mb_dubbo_string(p, "interface");
+    p = mb_dubbo_string(p, call->service);
+    p = mb_dubbo_string(p, "version");
+    p = mb_dubbo_string(p, *call->version ? call->version : "0.0.0");
     *p++ = 'Z';
 
     if (mb_dubbo_template(t, head, (size_t) (h - head), tail,
@@ -324,17 +177,10 @@ mb_dubbo_request(mb_template_t *t, mb_call_t *call, size_t body)
                (int) (h - head) + (int) (p - tail) + 1 + MB_VALUE);
     }
 
-    (void) mb_dubbo_header(t->data, MB_DUBBO_REQUEST|MB_DUBBO_TWOWAY
-                                    |MB_HESSIAN2, 0, 0);
+    (void) mb_dubbo_header(t->data, MB_DUBBO_REQUEST|MB_HESSIAN2
+                                    |(oneway ? 0 : MB_DUBBO_TWOWAY), 0, 0);
 
     return MB_OK;
-}
-
-
-static void
-mb_dubbo_oneway(u_char *frame)
-{
-    frame[2] &= (u_char) ~MB_DUBBO_TWOWAY;
 }
 
 
@@ -349,7 +195,7 @@ mb_dubbo_arg(mb_frame_t *f, mb_arg_t *arg)
     last = f->data + f->len;
 
     for (i = 0; i < 5; i++) {
-        p = mb_hessian_skip(p, last, &text, &len);
+        p = mb_dubbo_skip(p, last, &text, &len);
 
         if (p == NULL) {
             return MB_ERROR;
@@ -357,7 +203,7 @@ mb_dubbo_arg(mb_frame_t *f, mb_arg_t *arg)
     }
 
     arg->data = p;
-    p = mb_hessian_skip(p, last, &text, &len);
+    p = mb_dubbo_skip(p, last, &text, &len);
 
     if (p == NULL) {
         return MB_ERROR;
@@ -367,6 +213,15 @@ mb_dubbo_arg(mb_frame_t *f, mb_arg_t *arg)
     arg->value = (len >= MB_VALUE) ? text : NULL;
 
     return MB_OK;
+}
+
+
+/* names and attachments take their part of the size that is asked for */
+
+static size_t
+mb_dubbo_body(mb_frame_t *f, mb_arg_t *arg mb_unused)
+{
+    return f->len - MB_DUBBO_HEADER;
 }
 
 
@@ -424,7 +279,7 @@ mb_dubbo_error(u_char *buf, mb_frame_t *f, unsigned status)
     u_char  *p;
 
     p = mb_dubbo_header(buf, MB_HESSIAN2, status, f->id);
-    p = mb_hessian_string(p, "an error as ordered");
+    p = mb_dubbo_string(p, "an error as ordered");
 
     return mb_dubbo_finish(buf, p);
 }
@@ -443,7 +298,7 @@ mb_dubbo_result(mb_frame_t *f)
         return NULL;
     }
 
-    p = mb_hessian_skip(p + 1, last, &text, &len);
+    p = mb_dubbo_skip(p + 1, last, &text, &len);
 
     return (p && len >= MB_VALUE) ? text : NULL;
 }
@@ -473,14 +328,17 @@ mb_dubbo_pong(u_char *buf, mb_frame_t *f)
 const mb_proto_t  mb_dubbo = {
     "dubbo",
     MB_DUBBO_HEADER,
+    MB_DUBBO_HEADER,
     UINT64_MAX,
     20,
     70,
     mb_dubbo_parse,
+    NULL,
+    mb_dubbo_set_id,
     mb_dubbo_set_id,
     mb_dubbo_request,
-    mb_dubbo_oneway,
     mb_dubbo_arg,
+    mb_dubbo_body,
     mb_dubbo_answer,
     mb_dubbo_echo,
     mb_dubbo_error,

@@ -52,6 +52,7 @@ typedef struct {
     uint64_t            retry;
 
     mb_template_t       request;
+    mb_template_t       oneway_request;
     mb_template_t       answer;
 
     /* fixed rate: when the next call is due, and the step */

@@ -23,13 +23,14 @@ static const char  mb_usage[] =
 "  --jitter TIME        up to so much more, at random\n"
 "  --shuffle            answers out of order (as --jitter 2ms)\n"
 "  --error-rate P       percent of calls answered with --status\n"
-"  --status N           70\n"
+"  --status N           70; of Bolt: 2\n"
 "\n"
 "load: calls it; prints one JSON object; exit code 1 if an answer was wrong\n"
 "  --connect ADDR       127.0.0.1:PORT or unix:PATH\n"
 "  --connections C      1\n"
 "  --depth D            calls in flight on each connection, 1\n"
-"  --size SIZE          body of a request, 128 (k and m are understood)\n"
+"  --size SIZE          body of a request, 128 (k and m are understood);\n"
+"                       of Bolt: its argument, SOFARPC's headers come on top\n"
 "  --rate R             calls per second in all; without it a closed loop\n"
 "  --duration TIME      5s, after --warmup TIME, 1s; --drain TIME, 2s\n"
 "  --calls N            stop after so many (0 warm-up, bounded by duration)\n"
@@ -44,7 +45,7 @@ static const char  mb_usage[] =
 "bare: the least multiplexer, one upstream connection\n"
 "  --listen ADDR --upstream ADDR\n"
 "\n"
-"all: --protocol dubbo\n";
+"all: --protocol dubbo|bolt|bolt2 (bolt2: version 2 with checksums)\n";
 
 
 int
@@ -93,8 +94,18 @@ main(int argc, char **argv)
 const mb_proto_t *
 mb_proto(const char *name)
 {
-    if (strcmp(name, mb_dubbo.name) == 0) {
-        return &mb_dubbo;
+    size_t  i;
+
+    static const mb_proto_t  *protos[] = { &mb_dubbo, &mb_bolt1, &mb_bolt2 };
+
+    if (strcmp(name, "bolt1") == 0) {
+        name = mb_bolt1.name;
+    }
+
+    for (i = 0; i < sizeof(protos) / sizeof(protos[0]); i++) {
+        if (strcmp(name, protos[i]->name) == 0) {
+            return protos[i];
+        }
     }
 
     mb_die("unknown protocol \"%s\"", name);

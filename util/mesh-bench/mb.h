@@ -78,6 +78,9 @@ typedef struct {
     size_t                     len;
     size_t                     value;
     size_t                     value_end;
+
+    /* of what is the same in every copy: a checksum is behind it */
+    size_t                     end;
 } mb_template_t;
 
 
@@ -90,21 +93,33 @@ typedef struct {
 } mb_arg_t;
 
 
-/* all that is known of one protocol: Bolt will be a second one */
+/* all that is known of one protocol */
 
 typedef struct {
     const char                *name;
+
+    /* the least bytes of a frame; what an answer has besides its body */
     size_t                     header;
+    size_t                     answer_room;
+
     uint64_t                   id_mask;
     unsigned                   ok;
     unsigned                   failed;
 
-    int      (*parse)(u_char *p, mb_frame_t *f);
-    void     (*set_id)(u_char *frame, uint64_t id);
+    /* where len is too short for a header, f->len becomes what it takes */
+    int      (*parse)(u_char *p, size_t len, mb_frame_t *f);
 
-    int      (*request)(mb_template_t *t, mb_call_t *call, size_t body);
-    void     (*oneway)(u_char *frame);
+    /* what only a complete frame shows: a checksum, an error in the body */
+    int      (*whole)(mb_frame_t *f);
+
+    /* into a frame that is right, and into a copy that was written to */
+    void     (*set_id)(u_char *frame, size_t len, uint64_t id);
+    void     (*stamp)(u_char *frame, size_t len, uint64_t id);
+
+    int      (*request)(mb_template_t *t, mb_call_t *call, size_t body,
+                        int oneway);
     int      (*arg)(mb_frame_t *f, mb_arg_t *arg);
+    size_t   (*body)(mb_frame_t *f, mb_arg_t *arg);
 
     int      (*answer)(mb_template_t *t, size_t body);
     size_t   (*echo)(u_char *buf, mb_frame_t *f, mb_arg_t *arg);
@@ -122,6 +137,8 @@ typedef struct {
 
 const mb_proto_t *mb_proto(const char *name);
 extern const mb_proto_t  mb_dubbo;
+extern const mb_proto_t  mb_bolt1;
+extern const mb_proto_t  mb_bolt2;
 
 
 void mb_die(const char *fmt, ...)

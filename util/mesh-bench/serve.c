@@ -133,7 +133,7 @@ mb_serve_template(mb_server_t *s, size_t body)
     unsigned        i;
     mb_template_t  *t;
 
-    len = mb_srv.proto->header + body;
+    len = mb_srv.proto->answer_room + body;
 
     /* a run has one size or a few, a mixed one pays for its templates */
 
@@ -180,7 +180,7 @@ mb_serve_answer(mb_server_t *s, u_char *buf, mb_frame_t *f, mb_arg_t *arg,
 
     memcpy(buf, t->data, t->len);
     memcpy(buf + t->value, arg->value, MB_VALUE);
-    mb_srv.proto->set_id(buf, f->id);
+    mb_srv.proto->stamp(buf, t->len, f->id);
 
     return t->len;
 }
@@ -221,7 +221,7 @@ mb_serve_request(mb_server_t *s, mb_conn_t *c, mb_frame_t *f)
     /* a short argument leaves no place for its identity: it is repeated */
 
     if (ap && arg.value && mb_srv.size) {
-        body = (mb_srv.size == MB_SAME) ? f->len - mb_srv.proto->header
+        body = (mb_srv.size == MB_SAME) ? mb_srv.proto->body(f, ap)
                                         : mb_srv.size;
         t = mb_serve_template(s, body);
     }
@@ -258,6 +258,11 @@ mb_serve_frame(mb_loop_t *loop, mb_conn_t *c, mb_frame_t *f)
     mb_server_t  *s;
 
     s = (mb_server_t *) loop;
+
+    if (mb_srv.proto->whole && mb_srv.proto->whole(f) != MB_OK) {
+        s->stat.bad++;
+        return MB_ERROR;
+    }
 
     switch (f->kind) {
 
