@@ -13,10 +13,17 @@ use JSON::PP;
 use POSIX ();
 use Test::More;
 
-use Mesh::Dubbo qw(response parse);
+use Mesh::Bolt;
+use Mesh::Dubbo;
 
 my $bench = $ENV{MESH_BENCH} || "$FindBin::Bin/../build/mesh-bench";
 my %pids;
+
+# by name: the module with its frames, an error status, the least size
+my @protocols = (
+    [ dubbo => 'Mesh::Dubbo', 100, 128 ], [ bolt => 'Mesh::Bolt', 4, 7 ],
+    [ bolt2 => 'Mesh::Bolt', 4, 7 ],
+);
 
 END { kill 'KILL', keys %pids if %pids }
 
@@ -71,7 +78,7 @@ sub figures {
 # a provider whose answers pass through a function
 
 sub provider {
-    my ($twist) = @_;
+    my ($module, $twist) = @_;
 
     my $listen = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1')
         or die "listen: $!\n";
@@ -99,7 +106,7 @@ sub provider {
                 next;
             }
 
-            (my $frames, $rest{$s}) = parse($rest{$s});
+            (my $frames, $rest{$s}) = $module->can('parse')->($rest{$s});
             syswrite $s, join '', map { $twist->($_) } @$frames;
         }
     }
@@ -110,35 +117,39 @@ sub provider {
 
 # the pair, and the multiplexer between
 
-{
-    my $serve = start('serve', '--threads', 2);
-    my $bare = start('bare', '--upstream', $serve->{address});
-    my @shape = ('--connections', 8, '--depth', 16, '--threads', 2);
+sub pair {
+    my ($protocol, $least) = @_;
+
+    my @is = ('--protocol', $protocol);
+    my $serve = start('serve', @is, '--threads', 2);
+    my $bare = start('bare', @is, '--upstream', $serve->{address});
+    my @shape = (@is, '--connections', 8, '--depth', 16, '--threads', 2);
 
     for my $p ($serve, $bare) {
         my $name = $p == $serve ? 'direct' : 'bare';
 
-        for my $size (128, 129, 1026, 16384, 70_000) {
+        for my $size ($least, 129, 1026, 16384, 70_000) {
             is(figures(load($p->{address}, @shape, '--size', $size, '--deep',
                             '--calls', 2000)),
                'calls 2000 errors 0 wrong 0 lost 0 closed 0 exit 0',
-               "$name, bodies of $size bytes");
+               "$protocol: $name, bodies of $size bytes");
         }
     }
 
-    my $r = load($bare->{address}, '--rate', 2000, '--duration', 0.5,
+    my $r = load($bare->{address}, @is, '--rate', 2000, '--duration', 0.5,
                  '--warmup', 0, '--connections', 4, '--pids',
                  $serve->{pid});
 
-    is($r->{sent} + $r->{unsent}, 1000, 'a rate is kept or owned up to');
+    is($r->{sent} + $r->{unsent}, 1000,
+       "$protocol: a rate is kept or owned up to");
     is($r->{pids}[0]{pid}, $serve->{pid}, 'the CPU of a process is told');
     ok($r->{p50_us} <= $r->{p99_us} && $r->{p99_us} <= $r->{max_us},
        'quantiles are in order');
 
-    $r = load($serve->{address}, '--calls', 300, '--oneway', 50);
+    $r = load($serve->{address}, @is, '--calls', 300, '--oneway', 50);
     is("$r->{calls} $r->{oneway}", '300 150', 'one-way calls besides');
 
-    is(load($serve->{address}, '--idle', '--touch', '--connections', 50,
+    is(load($serve->{address}, @is, '--idle', '--touch', '--connections', 50,
             '--duration', 0.2)->{calls}, 50, 'idle connections, one call');
 
     finish($bare);
@@ -150,50 +161,127 @@ sub provider {
 
 # a slow and failing provider
 
-{
-    my $serve = start('serve', '--shuffle', '--delay', 1, '--error-rate', 20,
-                      '--status', 100);
-    my $r = load($serve->{address}, '--connections', 4, '--depth', 32,
-                 '--calls', 2000);
+sub slow {
+    my ($protocol, $status) = @_;
+
+    my $serve = start('serve', '--protocol', $protocol, '--shuffle',
+                      '--delay', 1, '--error-rate', 20, '--status', $status);
+    my $r = load($serve->{address}, '--protocol', $protocol, '--connections',
+                 4, '--depth', 32, '--calls', 2000);
 
     is("$r->{calls} $r->{wrong} $r->{lost}", '2000 0 0',
-       'answers out of order find their calls');
+       "$protocol: answers out of order find their calls");
     is($r->{errors}, finish($serve)->{errors}, 'errors are counted');
-    is($r->{statuses}{100}, $r->{errors}, 'by status');
+    is($r->{statuses}{$status}, $r->{errors}, 'by status');
     ok($r->{p50_us} >= 1000, 'a delay is seen');
 }
 
 
-# what must never go unnoticed
+# what must never go unnoticed, and what is seen in the same way
 
-my %twist = (
-    'another value' => sub {
-        response(id => $_[0]{id}, value => 'nonsense');
-    },
-    'an unknown id' => sub {
-        response(id => $_[0]{id} + 1, value => $_[0]{args}[0])
-        . response(id => $_[0]{id}, value => $_[0]{args}[0]);
-    },
-    'a second answer' => sub {
-        response(id => $_[0]{id}, value => $_[0]{args}[0]) x 2;
-    },
-);
+sub twists {
+    my ($protocol, $module) = @_;
 
-for my $name (sort keys %twist) {
-    my $p = provider($twist{$name});
-    my $r = load($p->{address}, '--calls', 5, '--duration', 2);
+    my $reply = $module->can('reply');
 
-    ok($r->{wrong} && $r->{exit} == 1, "$name is noticed");
-    kill 'KILL', $p->{pid};
+    my %twist = (
+        'another value' => sub { $reply->($_[0], value => 'nonsense') },
+        'an unknown id' => sub {
+            my ($f) = @_;
+            my %other = (%$f, id => $f->{id} + 1);
+            return join '', map { $reply->($_, value => $f->{args}[0]) }
+                            \%other, $f;
+        },
+        'a second answer' => sub {
+            $reply->($_[0], value => $_[0]{args}[0]) x 2;
+        },
+    );
+
+    if ($protocol eq 'bolt2') {
+        $twist{'a wrong checksum'} = sub {
+            $reply->($_[0], value => $_[0]{args}[0], crc => 1);
+        };
+        $twist{'a missing checksum'} = sub {
+            $reply->({ %{ $_[0] }, switch => 0 }, value => $_[0]{args}[0]);
+        };
+    }
+
+    for my $name (sort keys %twist) {
+        my $r = twisted($protocol, $module, $twist{$name}, 5, 0.5);
+        ok($r->{wrong} && $r->{exit} == 1, "$protocol: $name is noticed");
+    }
+
+    my $r = twisted($protocol, $module, sub {
+        $reply->($_[0], value => $_[0]{args}[0]);
+    }, 5, 5);
+    is("$r->{calls} $r->{wrong} $r->{errors}", '5 0 0',
+       "$protocol: an answer by another hand is good");
+
+    $r = twisted($protocol, $module, sub { '' }, 1, 0.1);
+    is("$r->{calls} $r->{lost}", '0 1', "$protocol: silence is a lost call");
+
+    if ($module eq 'Mesh::Bolt') {
+        $r = twisted($protocol, $module, sub {
+            $reply->($_[0], error => 'x' x 40);
+        }, 5, 5);
+        is("$r->{calls} $r->{wrong} $r->{errors}", '5 0 5',
+           "$protocol: an error in a SofaResponse is one");
+    }
 }
 
-{
-    my $p = provider(sub { '' });
-    my $r = load($p->{address}, '--calls', 1, '--duration', 0.1, '--drain',
-                 0.1);
 
-    is("$r->{calls} $r->{lost}", '0 1', 'silence is a lost call');
+sub twisted {
+    my ($protocol, $module, $twist, $calls, $seconds) = @_;
+
+    my $p = provider($module, $twist);
+    my $r = load($p->{address}, '--protocol', $protocol, '--calls', $calls,
+                 '--duration', $seconds, '--drain', 0.1);
+
     kill 'KILL', $p->{pid};
+    waitpid $p->{pid}, 0;
+    delete $pids{$p->{pid}};
+
+    return $r;
+}
+
+
+# a call of Bolt is what a SOFARPC consumer sends
+
+sub consumer {
+    my ($protocol, $variant) = @_;
+
+    pipe my $in, my $out or die "pipe: $!\n";
+
+    twisted($protocol, 'Mesh::Bolt', sub {
+        my ($f) = @_;
+        my $h = $f->{headers};
+
+        syswrite $out, join ' ', @$f{qw(kind variant service version method
+                                        timeout class)},
+                       map { $h->{$_} // '-' }
+                       qw(sofa_head_target_service service
+                          sofa_head_method_name app protocol type
+                          rpc_trace_context.sofaRpcId);
+        return Mesh::Bolt::reply($f, value => $f->{args}[0]);
+    }, 1, 2);
+
+    sysread $in, my $told, 4096;
+
+    is($told, "request $variant bench.Echo 1.0.0 echo 3000 "
+              . 'com.alipay.sofa.rpc.core.request.SofaRequest '
+              . 'bench.Echo:1.0.0 bench.Echo:1.0.0 echo b bolt sync 0',
+       "$protocol: looks like a call of SOFARPC");
+}
+
+
+for (@protocols) {
+    my ($protocol, $module, $status, $least) = @$_;
+
+    pair($protocol, $least);
+    slow($protocol, $status);
+    twists($protocol, $module);
+    consumer($protocol, $protocol eq 'bolt' ? 1 : '2.2')
+        if $module eq 'Mesh::Bolt';
 }
 
 done_testing();
