@@ -29,6 +29,10 @@ static ngx_int_t ngx_mesh_protocol_arrays(ngx_conf_t *cf,
     ngx_mesh_declared_t *d);
 static char *ngx_mesh_protocol_check(ngx_conf_t *cf, ngx_str_t *name,
     ngx_mesh_declared_t *d);
+static char *ngx_mesh_protocol_check_id(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_mesh_declared_t *d);
+static ngx_uint_t ngx_mesh_protocol_overlap(ngx_mesh_field_t *a, size_t offset,
+    size_t size);
 static char *ngx_mesh_protocol_incomplete(ngx_conf_t *cf, ngx_str_t *name,
     char *what);
 static ngx_uint_t ngx_mesh_protocol_has_kind(ngx_mesh_declared_t *d,
@@ -373,6 +377,11 @@ ngx_mesh_protocol_check(ngx_conf_t *cf, ngx_str_t *name,
               "has a \"heartbeat\" and no \"kind ... heartbeat_answer=\"");
     }
 
+    rv = ngx_mesh_protocol_check_id(cf, name, d);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
     rv = ngx_mesh_protocol_check_facts(cf, name, d);
     if (rv != NGX_CONF_OK) {
         return rv;
@@ -391,6 +400,73 @@ ngx_mesh_protocol_check(ngx_conf_t *cf, ngx_str_t *name,
     }
 
     return rv;
+}
+
+
+/* ids are written, so that nothing else of the header may be where they are */
+
+static char *
+ngx_mesh_protocol_check_id(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_mesh_declared_t *d)
+{
+    char              *what;
+    ngx_uint_t         i, to;
+    ngx_mesh_field_t  *id, *length;
+    ngx_mesh_magic_t  *magic;
+
+    id = &d->id;
+
+    if (id->size == 0 || d->after.size) {
+        return NGX_CONF_OK;
+    }
+
+    what = ngx_mesh_protocol_overlap(id, d->kind.offset, d->kind.size)
+           ? "kind"
+           : ngx_mesh_protocol_overlap(id, d->status.offset, d->status.size)
+           ? "status"
+           : ngx_mesh_protocol_overlap(id, d->timeout.offset, d->timeout.size)
+           ? "timeout" : NULL;
+
+    for (to = 0; to < 2; to++) {
+        length = d->lengths[to].elts;
+
+        for (i = 0; i < d->lengths[to].nelts; i++) {
+            if (ngx_mesh_protocol_overlap(id, length[i].offset,
+                                          length[i].size))
+            {
+                what = "length";
+            }
+        }
+    }
+
+    magic = d->magics.elts;
+
+    for (i = 0; i < d->magics.nelts; i++) {
+        if (ngx_mesh_protocol_overlap(id, magic[i].offset, magic[i].value.len))
+        {
+            what = "magic";
+        }
+    }
+
+    if (what == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"id\" of protocol \"%V\" has bytes %ui to %ui, "
+                       "where its \"%s\" is too", name,
+                       (ngx_uint_t) id->offset,
+                       (ngx_uint_t) id->offset + id->size - 1, what);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static ngx_uint_t
+ngx_mesh_protocol_overlap(ngx_mesh_field_t *a, size_t offset, size_t size)
+{
+    return size && offset < (size_t) a->offset + a->size
+           && a->offset < offset + size;
 }
 
 

@@ -178,6 +178,21 @@ refused('has a fact of "nth" beyond the last of "lengths="',
         "$ok strings 8 lengths=4:2; fact service nth 1;");
 refused('has a fact of "key" and no "map"', "$ok fact service key s;");
 
+# an id is written, so nothing else may be there
+
+refused('"id" of protocol "p" has bytes 2 to 5, where its "length" is too',
+        "$ok id 2 4;");
+refused('"id" of protocol "p" has bytes 4 to 11, where its "magic" is too',
+        "$ok magic 10 0102; id 4 8;");
+refused('"id" of protocol "p" has bytes 4 to 7, where its "kind" is too',
+        "$ok id 4 4; kind 7 1 request=1 response=2;");
+refused('"id" of protocol "p" has bytes 4 to 7, where its "status" is too',
+        "$ok id 4 4; status 6 2 ok=0;");
+refused('"id" of protocol "p" has bytes 4 to 7, where its "timeout" is too',
+        "$ok id 4 4; timeout 0 8;");
+accepted("$ok id 4 4; kind 8 1 request=1 response=2; status 9 1 ok=0; "
+         . "magic 10 00;");
+
 # frames of ours
 
 for my $template ("'0'", "'0x00'", "'{id'", "'{name}'", "'{status:9}'",

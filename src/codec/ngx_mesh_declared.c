@@ -37,12 +37,22 @@ void
 ngx_mesh_declared_init(ngx_mesh_codec_t *codec, ngx_str_t *name,
     ngx_mesh_declared_t *d)
 {
-    size_t             need;
+    size_t             need, magic;
     ngx_uint_t         i, to;
     ngx_mesh_field_t  *lengths;
+    ngx_mesh_magic_t  *magics;
+
+    /* what has been taken for a frame must not turn out to be none */
+
+    magic = 1;
+    magics = d->magics.elts;
+
+    for (i = 0; i < d->magics.nelts; i++) {
+        magic = ngx_max(magic, magics[i].offset + magics[i].value.len);
+    }
 
     for (to = 0; to < 2; to++) {
-        need = ngx_mesh_declared_end(&d->kind, 1);
+        need = ngx_mesh_declared_end(&d->kind, magic);
         need = ngx_mesh_declared_end(d->after.size ? &d->after : &d->id, need);
         need = ngx_mesh_declared_end(to == NGX_MESH_TO_CLIENT ? &d->status
                                                               : &d->timeout,
@@ -322,6 +332,8 @@ ngx_mesh_declared_id(ngx_mesh_declared_t *d, u_char *p, size_t n)
 }
 
 
+/* where the string before it lies about its length, the frame's still holds */
+
 static ngx_int_t
 ngx_mesh_declared_whole(const ngx_mesh_codec_t *codec, u_char *p,
     ngx_mesh_frame_t *f)
@@ -334,7 +346,9 @@ ngx_mesh_declared_whole(const ngx_mesh_codec_t *codec, u_char *p,
     id = ngx_mesh_declared_id(d, p, f->size);
 
     if (id == NULL) {
-        return NGX_ERROR;
+        f->kind = NGX_MESH_FRAME_EVENT;
+        f->bad = NGX_MESH_BAD_COMMAND;
+        return NGX_OK;
     }
 
     f->id = ngx_mesh_declared_get(&d->id, id);

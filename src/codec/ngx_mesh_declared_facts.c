@@ -119,9 +119,13 @@ ngx_mesh_declared_split(ngx_mesh_facts_t *facts)
 {
     u_char  *p, *last;
 
+    if (facts->interface.len == 0) {
+        return;
+    }
+
     last = facts->interface.data + facts->interface.len;
-    p = facts->interface.len ? ngx_strlchr(facts->interface.data, last, ':')
-                             : NULL;
+    p = ngx_strlchr(facts->interface.data, last, ':');
+
     if (p) {
         facts->interface.len = p - facts->interface.data;
         facts->version.data = p + 1;
