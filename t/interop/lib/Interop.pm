@@ -21,7 +21,7 @@ use Interop::Jvm;
 use Mesh::Port qw(free_port);
 use Mesh::Test qw(wait_for);
 
-our @EXPORT_OK = qw(pairing prepare);
+our @EXPORT_OK = qw(connections pairing prepare);
 
 my $DIRECT = $ENV{INTEROP_DIRECT};
 my $ECHO = 'mesh.kit.api.Echo';

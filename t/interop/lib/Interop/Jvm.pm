@@ -36,13 +36,13 @@ push @flags, map { "-D$_" } qw(
 );
 
 
-# start('27' or '33', 'Provider' or 'Consumer', log => file,
+# start('27', '33' or 'sofa513', 'Provider' or 'Consumer', log => file,
 #       args => [...], define => { property => value })
 
 sub start {
-    my ($class, $version, $main, %opt) = @_;
+    my ($class, $peer, $main, %opt) = @_;
 
-    my $dir = "$top/build/interop/$version";
+    my $dir = "$top/build/interop/$peer";
     my $cp = do {
         open my $fh, '<', "$dir/classpath" or croak "$dir/classpath: $!";
         local $/;
@@ -74,7 +74,7 @@ sub start {
 
     return bless {
         pid => $pid, to => $to, from => $from, buffer => '', log => $opt{log},
-        name => "$main $version", owner => $$,
+        name => "$main $peer", owner => $$,
     }, $class;
 }
 

@@ -11,12 +11,13 @@ import java.util.Map;
  * answers each with one line:
  *
  * <pre>
- * ref    name=R address=HOST:PORT,... [group=] [version=] [timeout=] [retries=]
- *        [serialization=] [heartbeat=] [generic=true]        a client with a connection of its own
+ * ref    name=R address=HOST:PORT,... [...]   a client, see the SDK's Client
  * unref  name=R
  * call   ref=R op=... [arg=...]               one call, see {@link Calls}
  * gather refs=R,R,... n=25                    n calls of each, all in flight at once
  * storm  refs=R,R,... threads=25 calls=20     threads of each, answers in any order
+ * rush   as=C refs=R,R,... threads=  calls=   starts the same
+ * meet   as=C refs=R,R,... n=25 all=N key=K   starts the same, among N of several consumers
  * hold   as=C ref=R n=N for=MS                starts N calls that last so long
  * load   as=C refs=R,R,... threads=N          starts N threads that call without end
  * end    as=C                                 ends one of these: how did it go?
@@ -41,20 +42,24 @@ public final class Consumer {
         BufferedReader in = new BufferedReader(
                 new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String text = in.readLine(); text != null; text = in.readLine()) {
-            long start = System.nanoTime();
-            Line answer;
-            try {
-                answer = obey(Line.parse(text));
-            } catch (Throwable e) {
-                answer = Failure.of(e).line();
-            }
-            answer.with("ms", (System.nanoTime() - start) / 1_000_000);
-            System.out.println(answer);
+            System.out.println(answer(text));
             System.out.flush();
         }
 
-        /* no time for Dubbo's own farewell */
+        /* no time for the SDK's own farewell */
         Runtime.getRuntime().halt(0);
+    }
+
+    /** What main() does with a line; of strings, for who has loaded this class anew. */
+    public static String answer(String text) {
+        long start = System.nanoTime();
+        Line answer;
+        try {
+            answer = obey(Line.parse(text));
+        } catch (Throwable e) {
+            answer = Failure.of(e).line();
+        }
+        return answer.with("ms", (System.nanoTime() - start) / 1_000_000).toString();
     }
 
     private static Line obey(Line line) throws Throwable {
@@ -68,10 +73,16 @@ public final class Consumer {
         case "call":
             return Calls.make(client(line.get("ref")), line);
         case "gather":
-            return Crowd.gather(clients(line), line.number("n", 1)).end();
+            return gather(line, "gate" + System.nanoTime(),
+                    clients(line).length * line.number("n", 1)).end();
+        case "meet":
+            CROWDS.put(line.get("as"), gather(line, line.get("key"), line.number("all", 1)));
+            return new Line("ok");
         case "storm":
-            return Crowd.storm(clients(line), line.number("threads", 1),
-                    line.number("calls", 1)).end();
+            return storm(line).end();
+        case "rush":
+            CROWDS.put(line.get("as"), storm(line));
+            return new Line("ok");
         case "hold":
             CROWDS.put(line.get("as"), Crowd.hold(client(line.get("ref")),
                     line.number("n", 1), line.number("for", 1000)));
@@ -84,6 +95,14 @@ public final class Consumer {
         default:
             throw new IllegalArgumentException("unknown command " + line.word);
         }
+    }
+
+    private static Crowd gather(Line line, String key, int all) {
+        return Crowd.gather(clients(line), line.number("n", 1), key, all);
+    }
+
+    private static Crowd storm(Line line) {
+        return Crowd.storm(clients(line), line.number("threads", 1), line.number("calls", 1));
     }
 
     private static Client client(String name) {

@@ -33,10 +33,8 @@ final class Crowd {
     private Crowd() {
     }
 
-    /** n calls of each client, of which none is answered before all have come */
-    static Crowd gather(Client[] clients, int n) {
-        String key = "gate" + SERIAL.incrementAndGet();
-        int all = n * clients.length;
+    /** n calls of each client, of which none is answered before all with that key have come */
+    static Crowd gather(Client[] clients, int n, String key, int all) {
         Crowd crowd = new Crowd();
         for (Client client : clients) {
             crowd.add(n, () -> crowd.call(client, (echo, text) -> echo.gather(text, key, all)));

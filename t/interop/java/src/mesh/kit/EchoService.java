@@ -12,8 +12,6 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
-import org.apache.dubbo.rpc.RpcContext;
-
 import mesh.kit.api.Color;
 import mesh.kit.api.Echo;
 import mesh.kit.api.EchoException;
@@ -21,7 +19,8 @@ import mesh.kit.api.EchoFault;
 import mesh.kit.api.Listener;
 import mesh.kit.api.Person;
 
-final class EchoService implements Echo {
+/** All but what is kept in a context of the SDK. */
+abstract class EchoService implements Echo {
 
     /* counters are of the process: all services of it share them */
     private static final AtomicInteger RUNNING = new AtomicInteger();
@@ -153,15 +152,6 @@ final class EchoService implements Echo {
     public int fired(String key) {
         AtomicInteger n = FIRED.get(key);
         return n == null ? 0 : n.get();
-    }
-
-    @Override
-    public String attachment(String key) {
-        String value = RpcContext.getContext().getAttachment(key);
-        if (value != null) {
-            RpcContext.getServerContext().setAttachment("seen", value);
-        }
-        return value;
     }
 
     @Override

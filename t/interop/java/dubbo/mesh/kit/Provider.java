@@ -53,7 +53,7 @@ public final class Provider {
             service.setRegister(false);
             service.setProtocol(protocol);
             service.setInterface(Echo.class);
-            service.setRef(new EchoService(label.trim()));
+            service.setRef(new DubboEcho(label.trim()));
             if (slash >= 0) {
                 service.setGroup(key.substring(0, slash));
             }
