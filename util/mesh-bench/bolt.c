@@ -35,6 +35,7 @@
 #define MB_BOLT_HEAD_V2    22
 #define MB_BOLT_CRC        4
 #define MB_BOLT_DEPTH      16
+#define MB_BOLT_MOVES      64
 
 #define mb_bolt_class(name)  "com.alipay.sofa.rpc.core." name
 
@@ -99,6 +100,27 @@ mb_bolt_crc(u_char *p)
 }
 
 
+/* for bare alone, which has one thread: the factors of distances are kept */
+
+static uLong
+mb_bolt_crc_move(uLong crc, size_t n)
+{
+    size_t  i;
+
+    static size_t  distance[MB_BOLT_MOVES];
+    static uLong   factor[MB_BOLT_MOVES];
+
+    i = n % MB_BOLT_MOVES;
+
+    if (distance[i] != n) {
+        distance[i] = n;
+        factor[i] = crc32_combine_gen((z_off_t) n);
+    }
+
+    return crc32_combine_op(crc, 0, factor[i]);
+}
+
+
 static void
 mb_bolt_set_id(u_char *frame, size_t len, uint64_t id)
 {
@@ -119,7 +141,7 @@ mb_bolt_set_id(u_char *frame, size_t len, uint64_t id)
     delta = crc32(0, p, 4);
     (void) mb_put32(p, (uint32_t) id);
     delta ^= crc32(0, p, 4);
-    delta = crc32_combine(delta, 0, (z_off_t) (end - p - 4));
+    delta = mb_bolt_crc_move(delta, (size_t) (end - p - 4));
 
     (void) mb_put32(end, mb_get32(end) ^ (uint32_t) delta);
 }
