@@ -58,6 +58,9 @@ typedef struct {
     ngx_slab_pool_t     *shpool;
     void                *region;         /* of the metrics */
     size_t               metrics;
+    void                *store;          /* region of the table */
+    size_t               store_size;
+    ngx_mesh_table_t    *table;          /* of the configuration */
 } ngx_mesh_zone_t;
 
 

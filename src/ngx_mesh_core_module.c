@@ -6,13 +6,11 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_mesh.h"
-#include "ngx_mesh_metrics.h"
+#include "ngx_mesh_core.h"
 #include "ngx_mesh_proxy.h"
 
 
 #define NGX_MESH_CORE_ZONE_SIZE      (16 * 1024 * 1024)
-#define NGX_MESH_CORE_METRICS_SIZE   (8 * 1024 * 1024)
 #define NGX_MESH_CORE_WORKER_BUFFER  (512 * 1024 * 1024)
 
 /* what a worker needs to hold at least one frame at each end */
@@ -26,19 +24,6 @@
 static void *ngx_mesh_core_create_conf(ngx_cycle_t *cycle);
 static char *ngx_mesh_core_init_conf(ngx_cycle_t *cycle, void *conf);
 
-static char *ngx_mesh_core_invalid(ngx_conf_t *cf, ngx_str_t *value,
-    char *right);
-
-static char *ngx_mesh_core_zone(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static ssize_t ngx_mesh_core_zone_size(ngx_str_t *value, ngx_str_t *name);
-static char *ngx_mesh_core_add_zone(ngx_conf_t *cf,
-    ngx_mesh_core_conf_t *ccf, ngx_str_t *name, size_t size);
-static ngx_int_t ngx_mesh_core_init_zone(ngx_shm_zone_t *shm_zone,
-    void *data);
-static ngx_int_t ngx_mesh_core_reuse_zone(ngx_shm_zone_t *shm_zone,
-    ngx_mesh_zone_t *old);
-static size_t ngx_mesh_core_zone_min(size_t metrics);
 static char *ngx_mesh_core_worker_buffer(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
@@ -142,7 +127,7 @@ static ngx_str_t  ngx_mesh_core_default_zone = ngx_string("mesh");
 static void *
 ngx_mesh_core_create_conf(ngx_cycle_t *cycle)
 {
-    ngx_mesh_core_conf_t  *ccf, *former;
+    ngx_mesh_core_conf_t  *ccf;
 
     ccf = ngx_pcalloc(cycle->pool, sizeof(ngx_mesh_core_conf_t));
     if (ccf == NULL) {
@@ -154,14 +139,6 @@ ngx_mesh_core_create_conf(ngx_cycle_t *cycle)
     ccf->table = ngx_mesh_table_create(cycle->pool);
     if (ccf->table == NULL) {
         return NULL;
-    }
-
-    /* what was looked up in the old table must not pass for new */
-
-    former = ngx_mesh_get_conf(cycle->old_cycle, &ngx_mesh_core_module);
-
-    if (former) {
-        ngx_mesh_table_follow(ccf->table, former->table);
     }
 
     return ccf;
@@ -196,7 +173,7 @@ ngx_mesh_core_init_conf(ngx_cycle_t *cycle, void *conf)
 }
 
 
-static char *
+char *
 ngx_mesh_core_invalid(ngx_conf_t *cf, ngx_str_t *value, char *right)
 {
     ngx_str_t  *name;
@@ -208,200 +185,6 @@ ngx_mesh_core_invalid(ngx_conf_t *cf, ngx_str_t *value, char *right)
                        "it must be %s", value, name, right);
 
     return NGX_CONF_ERROR;
-}
-
-
-static char *
-ngx_mesh_core_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_mesh_core_conf_t *ccf = conf;
-
-    ssize_t     size, metrics;
-    ngx_str_t  *value, name, s;
-
-    if (ccf->zone) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    size = ngx_mesh_core_zone_size(&value[1], &name);
-
-    if (size <= 0) {
-        return ngx_mesh_core_invalid(cf, &value[1],
-                                     "NAME:SIZE as \"mesh:64m\"");
-    }
-
-    metrics = NGX_MESH_CORE_METRICS_SIZE;
-
-    if (cf->args->nelts == 3) {
-
-        if (ngx_strncmp(value[2].data, "metrics=", 8) != 0) {
-            return ngx_mesh_core_invalid(cf, &value[2], "metrics=SIZE");
-        }
-
-        s.data = value[2].data + 8;
-        s.len = value[2].len - 8;
-
-        metrics = ngx_parse_size(&s);
-
-        if (metrics < NGX_MESH_METRICS_MIN_SIZE) {
-            return ngx_mesh_core_invalid(cf, &value[2],
-                                         "a size of at least 128k");
-        }
-    }
-
-    ccf->metrics = metrics;
-
-    return ngx_mesh_core_add_zone(cf, ccf, &name, size);
-}
-
-
-static ssize_t
-ngx_mesh_core_zone_size(ngx_str_t *value, ngx_str_t *name)
-{
-    u_char     *p, *last;
-    ngx_str_t   s;
-
-    last = value->data + value->len;
-
-    p = ngx_strlchr(value->data, last, ':');
-
-    if (p == NULL || p == value->data) {
-        return NGX_ERROR;
-    }
-
-    name->data = value->data;
-    name->len = p - value->data;
-
-    s.data = p + 1;
-    s.len = last - s.data;
-
-    return ngx_parse_size(&s);
-}
-
-
-static char *
-ngx_mesh_core_add_zone(ngx_conf_t *cf, ngx_mesh_core_conf_t *ccf,
-    ngx_str_t *name, size_t size)
-{
-    size_t            min;
-    ngx_mesh_zone_t  *zone;
-
-    min = ngx_mesh_core_zone_min(ccf->metrics);
-
-    if (size < min) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "zone \"%V\" of %uzk is too small for "
-                           "\"metrics=%uzk\", it must be at least %uzk",
-                           name, size / 1024, ccf->metrics / 1024,
-                           min / 1024);
-        return NGX_CONF_ERROR;
-    }
-
-    zone = ngx_pcalloc(cf->pool, sizeof(ngx_mesh_zone_t));
-    if (zone == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    zone->metrics = ccf->metrics;
-
-    ccf->zone = ngx_shared_memory_add(cf, name, size, &ngx_mesh_module);
-    if (ccf->zone == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ccf->zone->init = ngx_mesh_core_init_zone;
-    ccf->zone->data = zone;
-
-    return NGX_CONF_OK;
-}
-
-
-/*
- * The slab allocator keeps a descriptor for each page, and the metrics want
- * their budget in one piece; full kilobytes make a readable message.
- */
-
-static size_t
-ngx_mesh_core_zone_min(size_t metrics)
-{
-    return ngx_align(metrics + metrics / 64 + 16 * ngx_pagesize, 65536);
-}
-
-
-static ngx_int_t
-ngx_mesh_core_init_zone(ngx_shm_zone_t *shm_zone, void *data)
-{
-    size_t            len;
-    ngx_mesh_zone_t  *zone;
-
-    if (data) {
-        return ngx_mesh_core_reuse_zone(shm_zone, data);
-    }
-
-    zone = shm_zone->data;
-    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-
-    len = sizeof(" in mesh zone \"\"") + shm_zone->shm.name.len;
-
-    zone->shpool->log_ctx = ngx_slab_alloc(zone->shpool, len);
-    if (zone->shpool->log_ctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_sprintf(zone->shpool->log_ctx, " in mesh zone \"%V\"%Z",
-                &shm_zone->shm.name);
-
-    if (ngx_mesh_metrics_init_zone(zone->shpool, zone->metrics, &zone->region)
-        != NGX_OK)
-    {
-        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                      "zone \"%V\" of %uzk cannot hold \"metrics=%uzk\", "
-                      "enlarge one or the other",
-                      &shm_zone->shm.name, shm_zone->shm.size / 1024,
-                      zone->metrics / 1024);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/* old workers still count in the zone: it is taken as it is or not at all */
-
-static ngx_int_t
-ngx_mesh_core_reuse_zone(ngx_shm_zone_t *shm_zone, ngx_mesh_zone_t *old)
-{
-    ngx_int_t         rc;
-    ngx_mesh_zone_t  *zone;
-
-    zone = shm_zone->data;
-
-    zone->shpool = old->shpool;
-    zone->region = old->region;
-
-    rc = ngx_mesh_metrics_init_zone(zone->shpool, zone->metrics,
-                                    &zone->region);
-
-    if (rc == NGX_DECLINED) {
-        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                      "zone \"%V\" uses \"metrics=%uzk\" while previously "
-                      "it used \"metrics=%uzk\", give the zone another name "
-                      "or size to change it",
-                      &shm_zone->shm.name, zone->metrics / 1024,
-                      old->metrics / 1024);
-        return NGX_ERROR;
-    }
-
-    if (rc != NGX_OK) {
-        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                      "zone \"%V\" was made by another version, "
-                      "give the zone another name", &shm_zone->shm.name);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
 }
 
 

@@ -495,7 +495,31 @@ ngx_mesh_demand_error(ngx_cycle_t *cycle, ngx_mesh_demand_t *demand,
 static ngx_int_t
 ngx_mesh_init_module(ngx_cycle_t *cycle)
 {
+    ngx_mesh_zone_t       *zone;
+    ngx_mesh_core_conf_t  *ccf;
+
     ngx_mesh_handover_init_module(cycle);
+
+    ccf = ngx_mesh_get_conf(cycle, &ngx_mesh_core_module);
+
+    if (ccf == NULL || ngx_test_config
+        || ngx_process == NGX_PROCESS_SIGNALLER)
+    {
+        return NGX_OK;
+    }
+
+    zone = ccf->zone->data;
+
+    /*
+     * that it fits was seen before; a failure now is logged, and must not
+     * stop a master whose old workers serve
+     */
+
+    if (ngx_mesh_live_open(zone->store, zone->store_size, zone->shpool, 0)
+        == NGX_OK)
+    {
+        (void) ngx_mesh_live_apply(ccf->table, 0, cycle->log);
+    }
 
     return NGX_OK;
 }
@@ -522,7 +546,11 @@ ngx_mesh_init_process(ngx_cycle_t *cycle)
 
     zone = ccf->zone->data;
 
-    ngx_mesh_table = ccf->table;
+    if (ngx_mesh_live_open(zone->store, zone->store_size, zone->shpool, 0)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (ngx_mesh_metrics_init_process(zone->region, zone->shpool) != NGX_OK) {
         return NGX_ERROR;
@@ -535,7 +563,7 @@ ngx_mesh_init_process(ngx_cycle_t *cycle)
 static void
 ngx_mesh_exit_process(ngx_cycle_t *cycle)
 {
-    if (ngx_mesh_table == NULL) {
+    if (ngx_mesh_get_conf(cycle, &ngx_mesh_core_module) == NULL) {
         return;
     }
 

@@ -174,6 +174,6 @@ isnt($client->closed(5), '', '... with the end of the connection');
 is($idle->recv_frame->{kind}, 'readonly', 'the idle one knows too');
 $t->stop;
 
-is($peer->stats->{open}, 0, 'no link is left');
+ok(wait_for(sub { $peer->stats->{open} == 0 }, 10), 'no link is left');
 
 $t->done;

@@ -84,7 +84,7 @@ ngx_mesh_memo_find(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
         memos[0] = memo;
     }
 
-    if (memo->entry->revision != ngx_mesh_table_revision(ngx_mesh_table)) {
+    if (memo->entry->revision != ngx_mesh_live_revision()) {
         return NULL;
     }
 

@@ -156,7 +156,7 @@ ngx_mesh_route_lookup(ngx_mesh_route_key_t *key)
     ngx_mesh_worker_t   *w;
 
     w = &ngx_mesh_worker;
-    revision = ngx_mesh_table_revision(ngx_mesh_table);
+    revision = ngx_mesh_live_revision();
 
     for (entry = w->entries[key->hash & (w->nbuckets - 1)];
          entry;
@@ -304,8 +304,7 @@ ngx_mesh_route_resolve(ngx_mesh_entry_t *entry)
     service = NULL;
 
     if (entry->interface.len) {
-        entry->grouped = ngx_mesh_table_grouped(ngx_mesh_table,
-                                                &entry->interface);
+        entry->grouped = ngx_mesh_live_grouped(&entry->interface);
 
         ngx_str_null(&group);
 
@@ -313,14 +312,14 @@ ngx_mesh_route_resolve(ngx_mesh_entry_t *entry)
             group = entry->group;
         }
 
-        service = ngx_mesh_table_find(ngx_mesh_table, &group,
-                                      &entry->interface, &entry->version);
+        service = ngx_mesh_live_find(&group, &entry->interface,
+                                     &entry->version);
     }
 
     fallback = &conf->default_service;
 
     if (service == NULL && fallback->len) {
-        service = ngx_mesh_table_find_name(ngx_mesh_table, fallback);
+        service = ngx_mesh_live_find_name(fallback);
     }
 
     entry->service = ngx_mesh_route_unknown;

@@ -473,7 +473,7 @@ ngx_mesh_store_copy(ngx_mesh_store_record_t *r, ngx_pool_t *pool,
 
 ngx_int_t
 ngx_mesh_store_get(ngx_mesh_store_t *store, ngx_uint_t type, ngx_str_t *key,
-    ngx_pool_t *pool, ngx_mesh_store_item_t *item)
+    uint64_t known, ngx_pool_t *pool, ngx_mesh_store_item_t *item)
 {
     uint32_t                 *index;
     ngx_int_t                 rc;
@@ -493,7 +493,9 @@ ngx_mesh_store_get(ngx_mesh_store_t *store, ngx_uint_t type, ngx_str_t *key,
 
     if (rc == NGX_OK) {
         r = ngx_mesh_store_record(h, index[position]);
-        rc = r->removed ? NGX_DECLINED : ngx_mesh_store_copy(r, pool, item);
+        rc = r->removed ? NGX_DECLINED
+             : r->modified == known ? NGX_DONE
+                                    : ngx_mesh_store_copy(r, pool, item);
     }
 
     store->unlock(store->data);
@@ -504,12 +506,12 @@ ngx_mesh_store_get(ngx_mesh_store_t *store, ngx_uint_t type, ngx_str_t *key,
 
 ngx_int_t
 ngx_mesh_store_list(ngx_mesh_store_t *store, ngx_uint_t type, ngx_str_t *after,
-    uint64_t since, ngx_uint_t max, ngx_pool_t *pool, ngx_array_t *items,
-    uint64_t *revision)
+    ngx_str_t *prefix, uint64_t since, ngx_uint_t max, ngx_pool_t *pool,
+    ngx_array_t *items, uint64_t *revision)
 {
     uint32_t                 *index;
     ngx_int_t                 rc;
-    ngx_str_t                 first;
+    ngx_str_t                 first, *from;
     ngx_uint_t                i;
     ngx_mesh_store_head_t    *h;
     ngx_mesh_store_item_t    *item;
@@ -526,8 +528,9 @@ ngx_mesh_store_list(ngx_mesh_store_t *store, ngx_uint_t type, ngx_str_t *after,
     index = ngx_mesh_store_index(h, root);
     *revision = root->revision;
 
-    if (ngx_mesh_store_position(h, index, root->nitems, type,
-                                after ? after : &first, &i)
+    from = after ? after : prefix ? prefix : &first;
+
+    if (ngx_mesh_store_position(h, index, root->nitems, type, from, &i)
         == NGX_OK
         && after)
     {
@@ -537,7 +540,12 @@ ngx_mesh_store_list(ngx_mesh_store_t *store, ngx_uint_t type, ngx_str_t *after,
     for ( /* void */ ; i < root->nitems && max; i++) {
         r = ngx_mesh_store_record(h, index[i]);
 
-        if (r->type != type) {
+        if (r->type != type
+            || (prefix && (r->key < prefix->len
+                           || ngx_memcmp(ngx_mesh_store_key_of(r),
+                                         prefix->data, prefix->len)
+                              != 0)))
+        {
             break;
         }
 

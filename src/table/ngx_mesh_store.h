@@ -111,21 +111,23 @@ ngx_uint_t ngx_mesh_store_commit(ngx_mesh_store_t *store,
     ngx_mesh_store_result_t *result, ngx_log_t *log);
 
 /*
- * Copies an item into the pool.  NGX_OK; NGX_DECLINED: there is none;
- * NGX_ERROR: no memory.
+ * Copies an item into the pool.  NGX_OK; NGX_DONE: it is still the one of the
+ * revision "known"; NGX_DECLINED: there is none; NGX_ERROR: no memory.
  */
 ngx_int_t ngx_mesh_store_get(ngx_mesh_store_t *store, ngx_uint_t type,
-    ngx_str_t *key, ngx_pool_t *pool, ngx_mesh_store_item_t *item);
+    ngx_str_t *key, uint64_t known, ngx_pool_t *pool,
+    ngx_mesh_store_item_t *item);
 
 /*
  * Copies up to "max" items that follow the key (NULL: from the first) in the
- * order of type and key, of the type only, into the array; removed ones too
- * when "since" is not 0, and then only those modified after it.  *revision is
- * that of the store at this moment.
+ * order of type and key, of the type only, into the array; with a prefix only
+ * those whose key begins with it; removed ones too when "since" is not 0, and
+ * then only those modified after it.  *revision is that of the store at this
+ * moment.
  */
 ngx_int_t ngx_mesh_store_list(ngx_mesh_store_t *store, ngx_uint_t type,
-    ngx_str_t *after, uint64_t since, ngx_uint_t max, ngx_pool_t *pool,
-    ngx_array_t *items, uint64_t *revision);
+    ngx_str_t *after, ngx_str_t *prefix, uint64_t since, ngx_uint_t max,
+    ngx_pool_t *pool, ngx_array_t *items, uint64_t *revision);
 
 /* room, for status and metrics */
 void ngx_mesh_store_status(ngx_mesh_store_t *store,

@@ -6,7 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_mesh_table.h"
+#include "ngx_mesh_record.h"
 
 
 #define NGX_MESH_TABLE_BUCKETS  64
@@ -38,8 +38,6 @@ struct ngx_mesh_table_iface_s {
 
 struct ngx_mesh_table_s {
     ngx_pool_t              *pool;
-    uint64_t                 revision;
-
     ngx_mesh_table_node_t  **keys;
     ngx_mesh_table_iface_t **ifaces;
     ngx_uint_t               nkeys;
@@ -75,39 +73,6 @@ static void ngx_mesh_table_union_add(ngx_mesh_table_union_t *u,
     ngx_mesh_service_t *service);
 
 
-ngx_mesh_table_t  *ngx_mesh_table;
-
-
-static ngx_inline ngx_uint_t
-ngx_mesh_table_equal(ngx_str_t *a, ngx_str_t *b)
-{
-    return a->len == b->len
-           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
-}
-
-
-static ngx_inline ngx_uint_t
-ngx_mesh_table_any(ngx_str_t *s)
-{
-    return s->len == 1 && s->data[0] == '*';
-}
-
-
-static ngx_inline ngx_uint_t
-ngx_mesh_table_no_version(ngx_str_t *s)
-{
-    return s->len == 0
-           || (s->len == 5 && ngx_memcmp(s->data, "0.0.0", 5) == 0);
-}
-
-
-static ngx_inline ngx_uint_t
-ngx_mesh_table_match(ngx_str_t *pattern, ngx_str_t *s)
-{
-    return ngx_mesh_table_any(pattern) || ngx_mesh_table_equal(pattern, s);
-}
-
-
 static ngx_inline uint32_t
 ngx_mesh_table_hash(ngx_str_t *s)
 {
@@ -137,7 +102,6 @@ ngx_mesh_table_create(ngx_pool_t *pool)
     }
 
     table->pool = pool;
-    table->revision = 1;
     table->mask = NGX_MESH_TABLE_BUCKETS - 1;
 
     table->keys = ngx_pcalloc(pool, NGX_MESH_TABLE_BUCKETS
@@ -153,20 +117,6 @@ ngx_mesh_table_create(ngx_pool_t *pool)
     }
 
     return table;
-}
-
-
-void
-ngx_mesh_table_follow(ngx_mesh_table_t *table, ngx_mesh_table_t *former)
-{
-    table->revision = former->revision + 1;
-}
-
-
-uint64_t
-ngx_mesh_table_revision(ngx_mesh_table_t *table)
-{
-    return table->revision;
 }
 
 
@@ -415,67 +365,86 @@ static ngx_mesh_service_t *
 ngx_mesh_table_create_union(ngx_mesh_table_node_t *first, ngx_uint_t n,
     ngx_str_t *group, ngx_str_t *interface, ngx_str_t *version)
 {
-    ngx_uint_t               total;
+    ngx_uint_t               i;
     ngx_pool_t              *pool;
-    ngx_mesh_service_t      *service;
+    ngx_mesh_service_t     **parts, *service;
     ngx_mesh_table_node_t   *node;
-    ngx_mesh_table_union_t   u;
 
     pool = ngx_create_pool(1024, ngx_cycle->log);
     if (pool == NULL) {
         return NULL;
     }
 
-    service = ngx_pcalloc(pool, sizeof(ngx_mesh_service_t));
-    if (service == NULL) {
-        goto failed;
+    service = NULL;
+
+    parts = ngx_palloc(pool, n * sizeof(ngx_mesh_service_t *));
+
+    if (parts) {
+        for (node = first, i = 0; i < n; node = node->sibling) {
+
+            if (ngx_mesh_table_match(group, &node->service->group)
+                && ngx_mesh_table_match(version, &node->service->version))
+            {
+                parts[i++] = node->service;
+            }
+        }
+
+        service = ngx_mesh_table_join(parts, n, group, interface, version,
+                                      pool);
     }
 
-    /* what is not a set of endpoints comes from the first declared */
+    if (service == NULL) {
+        ngx_destroy_pool(pool);
+    }
 
-    service->balancer = first->service->balancer;
-    service->hash = first->service->hash;
+    return service;
+}
+
+
+ngx_mesh_service_t *
+ngx_mesh_table_join(ngx_mesh_service_t **parts, ngx_uint_t n, ngx_str_t *group,
+    ngx_str_t *interface, ngx_str_t *version, ngx_pool_t *pool)
+{
+    ngx_uint_t               i, total;
+    ngx_mesh_service_t      *service;
+    ngx_mesh_table_union_t   u;
+
+    service = ngx_pcalloc(pool, sizeof(ngx_mesh_service_t));
+    if (service == NULL) {
+        return NULL;
+    }
+
+    /* what is not a set of endpoints comes from the first */
+
+    service->balancer = parts[0]->balancer;
+    service->hash = parts[0]->hash;
     service->refs = 1;
     service->pool = pool;
 
     if (ngx_mesh_table_union_key(service, group, interface, version)
         != NGX_OK)
     {
-        goto failed;
+        return NULL;
     }
-
-    /* an upper bound: siblings that do not match are counted too */
 
     total = 0;
 
-    for (node = first; node; node = node->sibling) {
-        total += node->service->nendpoints;
+    for (i = 0; i < n; i++) {
+        total += parts[i]->nendpoints;
     }
 
     if (ngx_mesh_table_union_init(&u, pool, total) != NGX_OK) {
-        goto failed;
+        return NULL;
     }
 
-    for (node = first; n; node = node->sibling) {
-
-        if (ngx_mesh_table_match(group, &node->service->group)
-            && ngx_mesh_table_match(version, &node->service->version))
-        {
-            ngx_mesh_table_union_add(&u, node->service);
-            n--;
-        }
+    for (i = 0; i < n; i++) {
+        ngx_mesh_table_union_add(&u, parts[i]);
     }
 
     service->endpoints = u.endpoints;
     service->nendpoints = u.n;
 
     return service;
-
-failed:
-
-    ngx_destroy_pool(pool);
-
-    return NULL;
 }
 
 
@@ -581,6 +550,32 @@ ngx_mesh_table_union_add(ngx_mesh_table_union_t *u,
 }
 
 
+ngx_mesh_service_t *
+ngx_mesh_table_next(ngx_mesh_table_t *table, void **iterator)
+{
+    uint32_t                hash;
+    ngx_uint_t              i;
+    ngx_mesh_table_node_t  *node;
+
+    node = *iterator;
+    i = 0;
+
+    if (node) {
+        hash = node->hash;
+        node = node->next;
+        i = (hash & table->mask) + 1;
+    }
+
+    while (node == NULL && i <= table->mask) {
+        node = table->keys[i++];
+    }
+
+    *iterator = node;
+
+    return node ? node->service : NULL;
+}
+
+
 void
 ngx_mesh_table_release(ngx_mesh_service_t *service)
 {
@@ -588,7 +583,7 @@ ngx_mesh_table_release(ngx_mesh_service_t *service)
         return;
     }
 
-    /* only a union has a pool, the others live as long as their table */
+    /* services of a configuration live as long as its table */
 
     if (service->pool) {
         ngx_destroy_pool(service->pool);

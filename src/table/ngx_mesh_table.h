@@ -63,12 +63,6 @@ typedef struct ngx_mesh_table_s  ngx_mesh_table_t;
 
 
 /*
- * Changes whenever a record may have changed; comparing it costs one load.
- * Not 0 once there is a table.
- */
-uint64_t ngx_mesh_table_revision(ngx_mesh_table_t *table);
-
-/*
  * The service of that key; version and group may be empty or "*", which
  * stands for the union of all.  NULL: there is none.  The record belongs to
  * the caller until ngx_mesh_table_release().
@@ -97,9 +91,6 @@ ngx_int_t ngx_mesh_table_parse_key(ngx_str_t *name, ngx_mesh_service_t *s);
 
 ngx_mesh_table_t *ngx_mesh_table_create(ngx_pool_t *pool);
 
-/* a table of a later configuration: the revision differs from the former's */
-void ngx_mesh_table_follow(ngx_mesh_table_t *table, ngx_mesh_table_t *former);
-
 /*
  * Keeps the record itself, whose parts of the key are set; its endpoints may
  * be filled in later, before the first find().  NGX_BUSY: a service of that
@@ -108,8 +99,41 @@ void ngx_mesh_table_follow(ngx_mesh_table_t *table, ngx_mesh_table_t *former);
 ngx_int_t ngx_mesh_table_add(ngx_mesh_table_t *table,
     ngx_mesh_service_t *service);
 
-/* the table in force in this process, NULL without mesh {} */
-extern ngx_mesh_table_t  *ngx_mesh_table;
+/* the services of the table one after the other; *iterator is NULL at first;
+   NULL: there are no more */
+ngx_mesh_service_t *ngx_mesh_table_next(ngx_mesh_table_t *table,
+    void **iterator);
+
+
+/*
+ * The table in force, in shared memory: what the functions above say of a
+ * table holds for it too.  Workers read it, whoever holds its lock for a
+ * moment; a service that has not changed since it was found is found again as
+ * the same record.
+ */
+
+/*
+ * Takes the region of the zone as the table; "fresh" makes one of it.
+ * NGX_DECLINED: it was made by another version.
+ */
+ngx_int_t ngx_mesh_live_open(void *region, size_t size,
+    ngx_slab_pool_t *shpool, ngx_uint_t fresh);
+
+/*
+ * Makes the services of owner "config" those of a configuration's table.
+ * With "dry" it is only seen whether they fit.  Logs what is wrong.
+ */
+ngx_int_t ngx_mesh_live_apply(ngx_mesh_table_t *table, ngx_uint_t dry,
+    ngx_log_t *log);
+
+/* bytes that a zone needs for the table at least */
+#define NGX_MESH_LIVE_MIN_SIZE  65536
+
+uint64_t ngx_mesh_live_revision(void);
+ngx_mesh_service_t *ngx_mesh_live_find(ngx_str_t *group, ngx_str_t *interface,
+    ngx_str_t *version);
+ngx_mesh_service_t *ngx_mesh_live_find_name(ngx_str_t *name);
+ngx_uint_t ngx_mesh_live_grouped(ngx_str_t *interface);
 
 
 #endif /* _NGX_MESH_TABLE_H_INCLUDED_ */

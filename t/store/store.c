@@ -153,7 +153,7 @@ same(uint32_t *want)
     for (k = 0; k < KEYS && rc == 1; k++) {
         op(&o, key, bytes, k, 1);
 
-        switch (ngx_mesh_store_get(&store, o.type, &o.key, pool, &item)) {
+        switch (ngx_mesh_store_get(&store, o.type, &o.key, 0, pool, &item)) {
 
         case NGX_DECLINED:
             n = 0;
@@ -264,8 +264,9 @@ test_basics(void)
     ok(put(2, 0, 0, 0) == NGX_MESH_STORE_SAME, "remove what is not there");
 
     op(&o[0], key, bytes, 1, 1);
-    ok(ngx_mesh_store_get(&store, o[0].type, &o[0].key, pool, &one) == NGX_OK
-       && one.created == 2 && one.modified == 3, "revisions of an item");
+    ok(ngx_mesh_store_get(&store, o[0].type, &o[0].key, 0, pool, &one)
+       == NGX_OK && one.created == 2 && one.modified == 3,
+       "revisions of an item");
 
     op(&o[0], key, bytes, 9, 7);
     op(&o[1], key, bytes, 9, 7);
@@ -276,7 +277,7 @@ test_basics(void)
        && result.revision == 3, "a revision of the store");
     ok(ngx_mesh_store_commit(&store, o, 1, 3, 1, &result, &log_stub)
        == NGX_MESH_STORE_OK && ngx_mesh_store_revision(&store) == 3
-       && ngx_mesh_store_get(&store, o[0].type, &o[0].key, pool, &one)
+       && ngx_mesh_store_get(&store, o[0].type, &o[0].key, 0, pool, &one)
           == NGX_DECLINED, "a dry run changes nothing");
 
     ok(put(3, 1, 0, 0) == NGX_MESH_STORE_OK && put(5, 1, 0, 0)
@@ -284,18 +285,19 @@ test_basics(void)
        "more items, and one less");
 
     (void) ngx_array_init(&items, pool, 4, sizeof(ngx_mesh_store_item_t));
-    ok(ngx_mesh_store_list(&store, 2, NULL, 0, 10, pool, &items, &revision)
+    ok(ngx_mesh_store_list(&store, 2, NULL, NULL, 0, 10, pool, &items,
+                           &revision)
        == NGX_OK && items.nelts == 2 && revision == 6, "a list");
 
     item = items.elts;
     after = item[0].key;
     items.nelts = 0;
-    (void) ngx_mesh_store_list(&store, 2, &after, 0, 10, pool, &items,
+    (void) ngx_mesh_store_list(&store, 2, &after, NULL, 0, 10, pool, &items,
                                &revision);
     ok(items.nelts == 1, "... behind a key");
 
     items.nelts = 0;
-    (void) ngx_mesh_store_list(&store, 2, NULL, 5, 10, pool, &items,
+    (void) ngx_mesh_store_list(&store, 2, NULL, NULL, 5, 10, pool, &items,
                                &revision);
     item = items.elts;
     ok(items.nelts == 1 && item[0].removed && item[0].modified == 6
@@ -649,7 +651,7 @@ test_writers(void)
 
         for (j = 0; j < 200; /* void */) {
             pool = ngx_create_pool(1024, &log_stub);
-            (void) ngx_mesh_store_get(&store, 0, &key, pool, &item);
+            (void) ngx_mesh_store_get(&store, 0, &key, 0, pool, &item);
             ngx_memcpy(&n, item.value.data, sizeof(n));
             n++;
             o.expect = item.modified;
@@ -671,7 +673,7 @@ test_writers(void)
     }
 
     pool = ngx_create_pool(1024, &log_stub);
-    (void) ngx_mesh_store_get(&store, 0, &key, pool, &item);
+    (void) ngx_mesh_store_get(&store, 0, &key, 0, pool, &item);
     ngx_memcpy(&n, item.value.data, sizeof(n));
     ok(n == 1600, "8 writers with conditions lose no update");
     ngx_destroy_pool(pool);
