@@ -335,6 +335,9 @@ sub open_frame {
 
     $f->{kind} = kind($f);
 
+    # what Perl warns of is what was damaged
+    local $SIG{__WARN__} = sub { die $_[0] };
+
     eval { open_body($f); 1 } or $f->{damaged} = $@ =~ s/ at \S+ line .*//sr;
 
     return $f;
@@ -567,7 +570,9 @@ sub unvalue {
 
     if ($tag eq 'v') {
         $next->();
-        return [ map { $next->() } 1 .. $next->() ];
+        my $n = $next->();
+        die "truncated\n" if $n > length $$in;
+        return [ map { $next->() } 1 .. $n ];
     }
 
     my %reference = (J => 'C', K => 'n', R => 'N');
