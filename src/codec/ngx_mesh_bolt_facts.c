@@ -163,6 +163,12 @@ ngx_mesh_bolt_map(ngx_mesh_facts_t *facts, ngx_str_t *service)
             break;
         }
 
+        /* Java drops a pair with a null: an earlier value stays */
+
+        if (value.data == NULL) {
+            continue;
+        }
+
         switch (key.len) {
 
         case 3:
@@ -317,7 +323,9 @@ ngx_mesh_bolt_result(const ngx_mesh_codec_t *codec, u_char *p,
                               &value)
            == NGX_OK)
     {
-        if (ngx_mesh_bolt_is(&key, "sofa_head_response_error")) {
+        if (value.data
+            && ngx_mesh_bolt_is(&key, "sofa_head_response_error"))
+        {
             error = ngx_mesh_bolt_is(&value, "true");
         }
     }
