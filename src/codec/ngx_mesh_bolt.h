@@ -67,7 +67,8 @@ ngx_uint_t ngx_mesh_bolt_result(const ngx_mesh_codec_t *codec, u_char *p,
 /*
  * Reads fields of the object that begins the content, in either dialect, by
  * name: values[i] is that of names[i], of type OTHER where there is none.
- * Strings may stand in the scratch of r.
+ * What follows the last of them is not read: it may be long.  Strings may
+ * stand in the scratch of r.
  */
 ngx_int_t ngx_mesh_sofa_fields(ngx_mesh_body_t *r, ngx_str_t *names,
     ngx_mesh_value_t *values, ngx_uint_t n);

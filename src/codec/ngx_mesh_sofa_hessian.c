@@ -601,7 +601,7 @@ ngx_mesh_sofa_draft(ngx_mesh_body_t *r, ngx_str_t *names,
     int32_t            ref;
     ngx_int_t          rc;
     ngx_str_t          name;
-    ngx_uint_t         i, count;
+    ngx_uint_t         i, count, wanted;
     ngx_mesh_value_t  *v, other;
 
     if (*r->pos != 'O') {
@@ -624,6 +624,7 @@ ngx_mesh_sofa_draft(ngx_mesh_body_t *r, ngx_str_t *names,
     }
 
     rc = ngx_mesh_sofa_int(r, &ref);
+    wanted = n;
 
     for (i = 0; rc == NGX_OK && i < count; i++) {
 
@@ -647,6 +648,10 @@ ngx_mesh_sofa_draft(ngx_mesh_body_t *r, ngx_str_t *names,
         if (rc != NGX_OK && v) {
             v->type = NGX_MESH_SERIAL_OTHER;
         }
+
+        if (v && --wanted == 0) {
+            break;
+        }
     }
 
     return rc;
@@ -662,7 +667,7 @@ ngx_mesh_sofa_final(ngx_mesh_body_t *r, ngx_str_t *names,
     u_char                   *pos, *fields;
     ngx_int_t                 rc;
     ngx_str_t                 name;
-    ngx_uint_t                i, count;
+    ngx_uint_t                i, count, wanted;
     ngx_mesh_value_t         *v, other;
     const ngx_mesh_serial_t  *serial;
 
@@ -706,6 +711,8 @@ ngx_mesh_sofa_final(ngx_mesh_body_t *r, ngx_str_t *names,
         return NGX_ERROR;
     }
 
+    wanted = n;
+
     for (i = 0; rc == NGX_OK && i < count; i++) {
         pos = r->pos;
         r->pos = fields;
@@ -724,6 +731,10 @@ ngx_mesh_sofa_final(ngx_mesh_body_t *r, ngx_str_t *names,
 
         if (rc != NGX_OK && v) {
             v->type = NGX_MESH_SERIAL_OTHER;
+        }
+
+        if (v && --wanted == 0) {
+            break;
         }
     }
 
