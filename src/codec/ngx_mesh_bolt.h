@@ -27,6 +27,7 @@
    was in that of sofa-hessian 4, its frame's serial has the bit too */
 
 #define NGX_MESH_BOLT_HESSIAN   1
+#define NGX_MESH_BOLT_LEGACY    4      /* another name of it, read only */
 #define NGX_MESH_BOLT_FINAL     0x80
 
 /* the codec byte that a serial came from */

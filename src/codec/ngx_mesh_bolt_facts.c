@@ -120,7 +120,8 @@ ngx_mesh_bolt_facts(const ngx_mesh_codec_t *codec, u_char *p,
     ngx_mesh_bolt_map(facts, &service);
 
     if ((service.len == 0 || facts->method.len == 0)
-        && ngx_mesh_bolt_codec_byte(f->serial) == NGX_MESH_BOLT_HESSIAN)
+        && (ngx_mesh_bolt_codec_byte(f->serial) == NGX_MESH_BOLT_HESSIAN
+            || f->serial == NGX_MESH_BOLT_LEGACY))
     {
         ngx_mesh_bolt_content(facts, &parts, &service);
     }
