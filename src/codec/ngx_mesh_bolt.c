@@ -455,9 +455,7 @@ ngx_mesh_bolt_error(const ngx_mesh_codec_t *codec, u_char *dst, size_t size,
     f->status = (uint16_t) status;
     f->ok = 0;
 
-    if (size < 64 || f->kind == NGX_MESH_FRAME_ONEWAY
-        || f->kind == NGX_MESH_FRAME_RESPONSE)
-    {
+    if (size < 64 || f->kind != NGX_MESH_FRAME_REQUEST) {
         return 0;
     }
 

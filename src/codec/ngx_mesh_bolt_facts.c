@@ -39,12 +39,16 @@ static ngx_str_t  ngx_mesh_bolt_response_fields[] = {
 };
 
 
+#define ngx_mesh_bolt_hessian(serial)                                        \
+    (ngx_mesh_bolt_codec_byte(serial) == NGX_MESH_BOLT_HESSIAN               \
+     || (serial) == NGX_MESH_BOLT_LEGACY)
+
 #define ngx_mesh_bolt_is(s, text)                                            \
     ((s)->len == sizeof(text) - 1                                            \
      && ngx_memcmp((s)->data, text, sizeof(text) - 1) == 0)
 
 
-/* value->data is NULL where the value is null; NGX_DONE at the end */
+/* data of what is null is NULL; NGX_DONE at the end */
 
 static ngx_inline ngx_int_t
 ngx_mesh_bolt_pair(u_char **pos, u_char *end, ngx_str_t *key, ngx_str_t *value)
@@ -119,19 +123,18 @@ ngx_mesh_bolt_facts(const ngx_mesh_codec_t *codec, u_char *p,
 
     ngx_mesh_bolt_map(facts, &service);
 
-    if ((service.len == 0 || facts->method.len == 0)
-        && (ngx_mesh_bolt_codec_byte(f->serial) == NGX_MESH_BOLT_HESSIAN
-            || f->serial == NGX_MESH_BOLT_LEGACY))
+    if (parts.class.len != ngx_mesh_bolt_sofa_request.len
+        || ngx_memcmp(parts.class.data, ngx_mesh_bolt_sofa_request.data,
+                      parts.class.len) != 0)
+    {
+        if (service.len == 0) {
+            service = parts.class;
+        }
+
+    } else if ((service.len == 0 || facts->method.len == 0)
+               && ngx_mesh_bolt_hessian(f->serial))
     {
         ngx_mesh_bolt_content(facts, &parts, &service);
-    }
-
-    if (service.len == 0
-        && (parts.class.len != ngx_mesh_bolt_sofa_request.len
-            || ngx_memcmp(parts.class.data, ngx_mesh_bolt_sofa_request.data,
-                          parts.class.len) != 0))
-    {
-        service = parts.class;
     }
 
     ngx_mesh_bolt_service(facts, &service);
@@ -226,7 +229,11 @@ ngx_mesh_bolt_content(ngx_mesh_facts_t *facts, ngx_mesh_bolt_parts_t *parts,
     r.scratch = facts->scratch;
     r.scratch_end = facts->scratch_end;
 
-    (void) ngx_mesh_sofa_fields(&r, ngx_mesh_bolt_request_fields, values, 2);
+    if (ngx_mesh_sofa_fields(&r, ngx_mesh_bolt_request_fields, values, 2)
+        != NGX_OK)
+    {
+        facts->damaged = 1;
+    }
 
     facts->scratch = r.scratch;
 
@@ -335,7 +342,7 @@ ngx_mesh_bolt_result(const ngx_mesh_codec_t *codec, u_char *p,
         return NGX_MESH_RESULT_OK;
     }
 
-    if (f->serial != NGX_MESH_BOLT_HESSIAN) {
+    if (!ngx_mesh_bolt_hessian(f->serial)) {
         return NGX_MESH_RESULT_EXCEPTION;
     }
 

@@ -624,6 +624,11 @@ ngx_mesh_sofa_draft(ngx_mesh_body_t *r, ngx_str_t *names,
     }
 
     rc = ngx_mesh_sofa_int(r, &ref);
+
+    if (rc == NGX_OK && ref != 0) {
+        return NGX_ERROR;
+    }
+
     wanted = n;
 
     for (i = 0; rc == NGX_OK && i < count; i++) {
