@@ -6,6 +6,7 @@
 use strict;
 use warnings;
 
+use Compress::Zlib qw(crc32);
 use FindBin;
 use JSON::PP;
 use Test::More;
@@ -39,7 +40,7 @@ my %generic = ('generic-true' => 'person', 'generic-gson' => 'person',
 
 # what a decoder must find, in the words of t/codec/vectors.c
 
-sub facts {
+sub dubbo {
     my ($name, $f) = @_;
     my %fact = (id => $f->{id}, serialization => $f->{serialization});
     my $kind = $f->{kind};
@@ -91,11 +92,69 @@ sub facts {
 }
 
 
+sub bolt {
+    my ($f) = @_;
+    my %fact = (id => $f->{id}, serialization => $f->{codec},
+                variant => $f->{proto} == 1 ? 1 : $f->{ver1} + 1);
+
+    if ($f->{cmdcode} == 0) {
+        $fact{kind} = $f->{kind} eq 'request' ? 'heartbeat' : 'ack';
+        return %fact;
+    }
+
+    my $header = $f->{header};
+
+    $fact{kind} = $f->{kind};
+
+    if ($f->{kind} eq 'response') {
+        $fact{status} = $f->{status};
+        $fact{result} = $f->{status} || $f->{is_error} ? 'error'
+                        : $header->{sofa_head_response_error} ? 'exception'
+                        : 'ok';
+        return %fact;
+    }
+
+    @fact{'service', 'version'} =
+        split(/:/, $f->{service} // $header->{service}, 2);
+
+    $fact{method} = $f->{method} // $header->{sofa_head_method_name};
+    $fact{app} = $header->{app} // '';
+    $fact{deadline} = $f->{timeout} > 0 ? $f->{timeout} : 0;
+    $fact{timeout} = -1;
+    $fact{"attachment.$_"} = $header->{$_} for keys %$header;
+
+    return %fact;
+}
+
+
+# a request of Hessian names its service in its content as well
+
+sub headless {
+    my ($f, $hex) = @_;
+    my $bytes = pack('H*', $hex);
+    my $head = 22 + 2 * ($f->{proto} == 2);
+
+    substr($bytes, $head + $f->{class_length}, $f->{header_length}) = '';
+    substr($bytes, $head - 6, 2) = "\0\0";
+
+    if ($f->{crc}) {
+        substr($bytes, -4) = '';
+        $bytes .= pack('N', crc32($bytes));
+    }
+
+    return unpack('H*', $bytes);
+}
+
+
 # the constructed frames have no facts beside them
 
 my %call = (kind => 'request', serialization => 2, service => 'com.x.Hello',
             method => 'sayHello', 'attachment.path' => 'com.x.Hello',
             'attachment.Interface' => 'com.x.Hello');
+
+my %sofa = (kind => 'request', id => 0x11223344, serialization => 1,
+            service => 'com.x.Hello', version => '1.0', method => 'sayHello',
+            deadline => 3000, 'attachment.Service' => 'com.x.Hello:1.0');
 
 my %constructed = (
     dubbo_req => { %call, id => '72623859790382856', version => '1.0',
@@ -113,6 +172,24 @@ my %constructed = (
     dubbo_hb => { kind => 'heartbeat', id => 9, serialization => 2 },
     dubbo_hb_res => { kind => 'ack', id => 9, status => 20 },
     dubbo_readonly => { kind => 'readonly', id => 10 },
+    bolt1_req => { %sofa, variant => 1 },
+    bolt2_req_crc => { %sofa, variant => 3 },
+    bolt1_res => { kind => 'response', status => 0, result => 'ok' },
+    bolt1_res_err_body => { kind => 'response', status => 0,
+                            result => 'error' },
+    bolt1_status_only_noproc => { kind => 'response', status => 6,
+                                  result => 'error' },
+    bolt1_status_only_timeout => { kind => 'response', status => 7,
+                                   result => 'error' },
+    bolt1_status_only_serverex => { kind => 'response', status => 2,
+                                    result => 'error' },
+    bolt2_res_status_only_crc => { kind => 'response', status => 7,
+                                   result => 'error', variant => 3 },
+    bolt1_hb => { kind => 'heartbeat', id => 7, deadline => 0 },
+    bolt1_hback => { kind => 'ack', id => 7, status => 0 },
+    bolt2_hb_v1 => { kind => 'heartbeat', id => 7, variant => 2 },
+    bolt2_hback_v1 => { kind => 'ack', id => 7, variant => 2 },
+    bolt1_goaway_mosn => { kind => 'readonly', id => 0 },
     dubbo_hb_fj2 => { kind => 'heartbeat', id => 9, serialization => 23 },
 );
 
@@ -130,14 +207,24 @@ sub vectors {
     };
 
     for my $name (sort keys %$java) {
-        next unless $java->{$name}{facts}{protocol} eq 'dubbo';
-        $add->($name, $java->{$name}{hex},
-               facts($name, $java->{$name}{facts}));
+        my ($hex, $f) = @{ $java->{$name} }{'hex', 'facts'};
+
+        if ($f->{protocol} eq 'dubbo') {
+            $add->($name, $hex, dubbo($name, $f));
+            next;
+        }
+
+        $add->($name, $hex, bolt($f));
+
+        if ($f->{arg_sigs}) {
+            my %f = (%$f, header => {});
+            $add->("$name, no map", headless($f, $hex), bolt(\%f));
+        }
     }
 
     for my $file ('frames.json', 'frames2.json') {
         my $frames = slurp($file);
-        for my $name (grep { /^dubbo/ } sort keys %$frames) {
+        for my $name (sort keys %$frames) {
             die "$name has no facts" unless $constructed{$name};
             $add->("$file $name", $frames->{$name}, %{ $constructed{$name} });
         }
@@ -151,7 +238,7 @@ sub vectors {
 }
 
 
-for my $name (qw(vectors dubbo hessian2 fastjson text)) {
+for my $name (qw(vectors dubbo hessian2 fastjson text bolt sofa)) {
     subtest $name => sub {
         my $program = Build::program("codec-$name", $ENV{CC} || 'gcc',
                                      [@Build::sanitize], @common,

@@ -37,6 +37,10 @@ typedef struct {
 } test_call_t;
 
 
+/* what the functions below speak: Dubbo, until told otherwise */
+extern const ngx_mesh_codec_t  *test_codec;
+
+
 void ok(int passed, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 int done(void);
@@ -50,8 +54,16 @@ void test_byte(test_buf_t *b, int c, size_t n);
 void test_free(test_buf_t *b);
 int test_same(test_buf_t *b, u_char *p, size_t n);
 
-/* writes the header's length of a whole frame */
+/* writes the header's length of a whole frame; of Bolt, that of the content,
+   and the checksum */
 void test_close(test_buf_t *b);
+
+/* a Bolt request or response without its map and content, which follow the
+   class, and a pair of the map */
+void test_bolt(test_buf_t *b, ngx_uint_t variant, ngx_uint_t type,
+    ngx_uint_t serial, const char *class);
+void test_pair(test_buf_t *b, const char *key, const char *value);
+void test_content(test_buf_t *b);
 
 /* a request with the body's five strings, as far as they are given */
 void test_request(test_buf_t *b, ngx_uint_t serial, const char *descriptor);

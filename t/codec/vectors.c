@@ -2,8 +2,9 @@
 /*
  * Copyright (C) nginx-mesh authors
  *
- * Every Dubbo frame that was recorded between live SDKs decodes to the facts
- * written beside it, whole, cut short anywhere and at any alignment.  Reads
+ * Every frame that was recorded between live SDKs is found to be Dubbo's or
+ * Bolt's and decodes to the facts written beside it, whole, cut short anywhere
+ * and at any alignment.  Reads
  * lines "frame NAME", "hex HEX", "fact KEY HEX", "end"; prints TAP.
  */
 
@@ -17,13 +18,15 @@
 typedef struct {
     char          name[128];
     test_buf_t    frame;
+    size_t        head;
     char         *keys[FACTS];
     test_buf_t    values[FACTS];
     ngx_uint_t    n;
 } vector_t;
 
 
-static const ngx_mesh_codec_t  *codec = &ngx_mesh_dubbo_codec;
+#define codec  test_codec
+
 
 static const char  *kinds[] = {
     "request", "oneway", "response", "heartbeat", "ack", "readonly", "event"
@@ -62,6 +65,12 @@ compare(vector_t *v, ngx_uint_t i, test_call_t *call)
 
     } else if (strcmp(key, "timeout") == 0) {
         s.len = sprintf(number, "%ld", (long) facts->timeout);
+
+    } else if (strcmp(key, "deadline") == 0) {
+        s.len = sprintf(number, "%u", (unsigned) call->f.timeout);
+
+    } else if (strcmp(key, "variant") == 0) {
+        s.len = sprintf(number, "%d", call->f.variant);
 
     } else if (strcmp(key, "arguments") == 0) {
         s.len = sprintf(number, "%lu", (unsigned long) facts->nargs);
@@ -143,27 +152,42 @@ same(test_call_t *a, test_call_t *b)
 static int
 split(vector_t *v)
 {
-    u_char            *p;
-    size_t             n;
-    ngx_int_t          rc;
-    ngx_mesh_frame_t   f;
+    u_char                  *p;
+    size_t                   n, head, need;
+    ngx_int_t                rc, detected;
+    ngx_mesh_frame_t         f;
+    const ngx_mesh_codec_t  *found;
 
-    for (n = 0; n <= 16; n++) {
+    head = v->head;
+    need = head;
+
+    for (n = 0; n <= head; n++) {
         p = malloc(n ? n : 1);
         memcpy(p, v->frame.data, n);
 
         f.size = 0;
+        found = NULL;
         rc = codec->head(codec, p, n, &f);
+        detected = ngx_mesh_codec_detect(ngx_mesh_codecs, 2, p, n, &found);
         free(p);
 
-        if (rc != (n < 16 ? NGX_AGAIN : NGX_OK)
-            || f.size != (n < 16 ? 16 : v->frame.len))
+        if (rc != (n < head ? NGX_AGAIN : NGX_OK)
+            || (n < head && (f.size <= n || f.size > head))
+            || (n == head && f.size != v->frame.len)
+            || (detected == NGX_OK ? found != codec
+                                   : (detected != NGX_AGAIN || n == head)))
         {
             return 0;
         }
+
+        /* what it asked for is what it needed */
+
+        if (n == need && n < head) {
+            need = f.size;
+        }
     }
 
-    return 1;
+    return need == head;
 }
 
 
@@ -172,7 +196,7 @@ split(vector_t *v)
 static void
 truncated(vector_t *v)
 {
-    size_t       n, step;
+    size_t       n, step, first;
     ngx_str_t    value;
     test_buf_t   b;
     test_call_t  call;
@@ -182,7 +206,18 @@ truncated(vector_t *v)
 
     step = v->frame.len > 4096 ? 1 + v->frame.len / 1024 : 1;
 
-    for (n = 16; n < v->frame.len; n += step) {
+    first = v->head;
+
+    if (codec == &ngx_mesh_bolt_codec) {
+
+        /* a request's class and map are damaged elsewhere */
+
+        n = first - 8;
+        first += (b.data[n] << 8 | b.data[n + 1])
+                 + (b.data[n + 2] << 8 | b.data[n + 3]);
+    }
+
+    for (n = first; n < v->frame.len; n += step) {
         b.len = n;
         test_close(&b);
 
@@ -241,24 +276,36 @@ aligned(vector_t *v, test_call_t *call)
 static int
 renumbered(vector_t *v, test_call_t *call)
 {
+    int                passed;
     u_char            *p;
+    size_t             at, n, end;
     uint64_t           id;
     ngx_mesh_frame_t   f, g;
-    int                passed;
 
     p = malloc(v->frame.len);
     memcpy(p, v->frame.data, v->frame.len);
 
     f = call->f;
     id = 0xf1e2d3c4b5a69788ULL;
+    at = 4;
+    n = 8;
+    end = v->frame.len;
+
+    if (codec == &ngx_mesh_bolt_codec) {
+        id = (uint32_t) id;
+        at = (p[0] == 1) ? 5 : 6;
+        n = 4;
+        end -= f.check ? 4 : 0;
+    }
 
     codec->set_id(codec, p, &f, id);
 
     passed = f.id == id
              && codec->head(codec, p, v->frame.len, &g) == NGX_OK
-             && g.id == id
-             && memcmp(p, v->frame.data, 4) == 0
-             && memcmp(p + 12, v->frame.data + 12, v->frame.len - 12) == 0;
+             && (!g.check || codec->whole(codec, p, &g) == NGX_OK)
+             && g.id == id && g.bad == 0
+             && memcmp(p, v->frame.data, at) == 0
+             && memcmp(p + at + n, v->frame.data + at + n, end - at - n) == 0;
 
     codec->set_id(codec, p, &f, call->f.id);
 
@@ -273,14 +320,34 @@ renumbered(vector_t *v, test_call_t *call)
 static void
 check(vector_t *v)
 {
+    size_t       head;
     ngx_uint_t   i;
     test_call_t  call;
+
+    if (ngx_mesh_codec_detect(ngx_mesh_codecs, 2, v->frame.data, v->frame.len,
+                              &test_codec)
+        != NGX_OK)
+    {
+        ok(0, "%s: detected", v->name);
+        return;
+    }
 
     test_decode(&call, &v->frame,
                 NGX_MESH_WANT_NAMES | NGX_MESH_WANT_ATTACHMENTS
                 | NGX_MESH_WANT_FORCED, TEST_SCRATCH);
 
-    ok(call.rc == NGX_OK && call.f.size == v->frame.len && call.f.head == 16,
+    head = 16;
+
+    if (codec == &ngx_mesh_bolt_codec) {
+        head = (call.f.kind == NGX_MESH_FRAME_RESPONSE
+                || call.f.kind == NGX_MESH_FRAME_ACK) ? 20 : 22;
+        head += (v->frame.data[0] == 2) ? 2 : 0;
+    }
+
+    v->head = head;
+
+    ok(call.rc == NGX_OK && call.f.size == v->frame.len && call.f.head == head
+       && call.f.bad == 0,
        "%s: header", v->name);
 
     if (call.rc == NGX_OK) {
