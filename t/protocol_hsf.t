@@ -251,6 +251,6 @@ isnt($small->closed, '', '... with its id still to come: the end');
 
 my $log = $t->read_file('rpc.log');
 like($log, qr/^hsf com\.example\.Order:1\.0 find shop t7 20 -$/m, 'log of HSF');
-like($log, qr/^thrift thrift echo - - 0 -$/m, 'log of Thrift');
+like($log, qr/^thrift thrift echo - - 2 -$/m, 'log of Thrift');
 
 $t->done;
