@@ -257,6 +257,7 @@ sub failures {
         $damaged);
 
     overload();
+    asynchronous($_, address => $mesh) for qw(future callback);
 
     for my $caller (@CALLERS) {
         for my $ref (qw(mesh small)) {
@@ -344,6 +345,33 @@ sub overload {
     my ($text) = ($r->{texts} || '') =~ /^\{(.*?)=\d/;
     row('overload', $_, { answer => 'fail', code => 100,
         type => 'SofaRpcException', text => $text || '' }) for @CALLERS;
+    return;
+}
+
+
+# who waits for nothing is told as well
+
+sub asynchronous {
+    my ($how, %opt) = @_;
+    my %expected = (
+        nobody => ['no_route', 'SofaRpcException/199', qr/\(no_route\)/],
+        # SofaResponseFuture gives everything this class and type
+        mesh => ['timeout', $how eq 'future' ? 'SofaRpcException/199'
+                                             : 'SofaTimeOutException/200',
+                 qr/timeout/i],
+    );
+
+    for my $ref (sort keys %expected) {
+        my ($failure, $brief, $text) = @{ $expected{$ref} };
+        my $before = logged($failure);
+        client('hessian2', "$how $ref", %opt, invoke => $how,
+            $ref eq 'mesh' ? () : (unique => $ref));
+        my $r = call('hessian2', "$how $ref", 'silence');
+        is(brief($r), $brief, "$how, $failure") or diag(explain($r));
+        like($r->{text}, $text, "$how, $failure: the text");
+        ok((wait_for { logged($failure) == $before + 1 } 2),
+           "\"$failure\" in the log");
+    }
     return;
 }
 

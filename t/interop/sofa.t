@@ -498,7 +498,9 @@ sub part_heartbeat {
         return join ' ', map { sort(connections($_)) }
             $DIRECT ? $port{idle} : @port{qw(beating idle)};
     };
+    my $others = sub { return [sort(connections($port{mesh}))] };
     my $before = $links->();
+    my $idle = $DIRECT ? [] : $others->();
     my $beats = beats();
     sleep 6.5;
 
@@ -507,6 +509,11 @@ sub part_heartbeat {
     is($links->(), $before, 'both stay');
     answers('beating', 'echo', { arg => 'alive' }, 'alive', 'and work');
     return if $DIRECT;
+
+    # of them those that speak Bolt 2
+    is_deeply($others->(), $idle, 'as do those of the clients before');
+    cmp_ok(scalar @$idle, '>=', 3, 'several of them');
+    answers('bolt2', 'plain', { arg => 'idle' }, 'idle, plainly', 'in Bolt 2');
 
     my $now = beats();
     for my $from (qw(client proxy)) {
