@@ -350,7 +350,7 @@ sub part_unique {
     my $r = fails('nobody', 'whoami', {},
         'com.alipay.sofa.rpc.core.exception.SofaRpcException',
         qr/\b\Q$ECHO\E:1\.0:nobody\b/, 'a unique id that nobody serves');
-    cmp_ok($r->{ms}, '<', 1000, 'at once');
+    cmp_ok($r->{ms}, '<', 4000, 'before its time-out');
     return;
 }
 
@@ -466,15 +466,15 @@ sub part_timeout {
 
     # who is first does not matter: the deadline is in the call
     client('short', timeout => 300);
-    my $r = fails('short', 'delay', { arg => 'x', for => 700 }, $timeout,
+    my $r = fails('short', 'delay', { arg => 'x', for => 1500 }, $timeout,
         qr/TIMEOUT|timeout/i, 'the time-out of the caller');
-    cmp_ok($r->{ms}, '<', 690, 'before the provider is done');
+    cmp_ok($r->{ms}, '<', 1400, 'before the provider is done');
 
     if (!$DIRECT) {
         client('hasty', address => address('hasty'));
-        $r = fails('hasty', 'delay', { arg => 'late', for => 700 }, $timeout,
+        $r = fails('hasty', 'delay', { arg => 'late', for => 1500 }, $timeout,
             qr/\[responseCommand TIMEOUT\]/, "nginx's time-out");
-        cmp_ok($r->{ms}, '<', 690, 'before the provider is done');
+        cmp_ok($r->{ms}, '<', 1400, 'before the provider is done');
     }
 
     my $late = wait_for { call('plain', 'running')->{value} == 0 } 5;
@@ -550,7 +550,7 @@ sub part_killed {
     is_deeply([@{$r}{qw(good wrong failed types)}],
         [0, 0, $n, "{$network=$n}"], 'each fails, as a network error')
         or diag(explain($r));
-    cmp_ok($r->{last} - $killed, '<', 1, 'within a second');
+    cmp_ok($r->{last} - $killed, '<', 4, 'long before its time-out');
     note("they fail with $r->{texts}");
 
     $r = cell('far', 'call', ref => 'other', op => 'whoami');
@@ -561,7 +561,7 @@ sub part_killed {
     is($r->{answer}, 'fail', 'a call while it is down fails')
         or diag(explain($r));
     is($r->{code}, 250, 'as a network error') if !$DIRECT;
-    cmp_ok($r->{ms}, '<', 1500, 'soon');
+    cmp_ok($r->{ms}, '<', 4000, 'before its time-out');
 
     $provider{a}->gone(5);
     provider('a')->ready;
