@@ -238,7 +238,7 @@ sub vectors {
 }
 
 
-for my $name (qw(vectors dubbo hessian2 fastjson text bolt sofa)) {
+for my $name (qw(vectors dubbo hessian2 fastjson text bolt sofa declared)) {
     subtest $name => sub {
         my $program = Build::program("codec-$name", $ENV{CC} || 'gcc',
                                      [@Build::sanitize], @common,
