@@ -13,6 +13,7 @@
 #define NGX_MESH_HANDOVER_CHANNELS  8
 #define NGX_MESH_HANDOVER_WINDOW    64     /* unanswered messages of each */
 #define NGX_MESH_HANDOVER_TICK      50     /* ms */
+#define NGX_MESH_HANDOVER_PATIENCE  10000  /* ms without any hello */
 
 
 typedef struct {
@@ -404,14 +405,18 @@ ngx_mesh_handover_tick_handler(ngx_event_t *ev)
         next = ngx_queue_next(q);
         ms = ngx_queue_data(q, ngx_mesh_session_t, leave);
 
-        if (passed < ms->conf->handover_timeout) {
+        if (ready == 0) {
+
+            /* served here meanwhile, they can wait for workers that start */
+
+            if (passed >= NGX_MESH_HANDOVER_PATIENCE) {
+                ngx_mesh_handover_keep(ms);
+            }
+
             continue;
         }
 
-        if (ready == 0) {
-            ngx_mesh_handover_keep(ms);
-
-        } else if (!ms->halted) {
+        if (passed >= ms->conf->handover_timeout && !ms->halted) {
 
             /* calls that follow one another without a gap have to stop */
 
