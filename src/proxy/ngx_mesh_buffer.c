@@ -427,8 +427,8 @@ ngx_mesh_read(ngx_connection_t *c, ngx_mesh_reader_t *reader,
 
     for (turns = 0; /* void */ ; turns++) {
 
-        if ((reader->stop && reader->part == NULL) || reader->hold
-            || !c->read->ready)
+        if (((reader->stop || reader->halt) && reader->part == NULL)
+            || reader->hold || !c->read->ready)
         {
             return NGX_AGAIN;
         }
@@ -526,7 +526,7 @@ ngx_mesh_recv(ngx_connection_t *c, ngx_mesh_reader_t *reader, size_t *base)
     rest = part->buf.start + reader->need - part->buf.last;
     *base = 0;
 
-    if (reader->stop) {
+    if (reader->stop || reader->halt) {
 
         /* whoever is to stop reads this frame to its end and nothing more */
 

@@ -52,9 +52,12 @@ static void ngx_mesh_handover_answer(ngx_mesh_channel_t *ch,
     ngx_mesh_handover_answer_t *answer);
 static void ngx_mesh_handover_dummy_handler(ngx_event_t *ev);
 static void ngx_mesh_handover_tick_handler(ngx_event_t *ev);
+static void ngx_mesh_handover_overdue(ngx_mesh_session_t *ms);
+static void ngx_mesh_handover_unhalt(ngx_mesh_session_t *ms);
 static void ngx_mesh_handover_next(void);
 static ngx_mesh_channel_t *ngx_mesh_handover_pick(void);
 static ngx_uint_t ngx_mesh_handover_quiet(ngx_mesh_session_t *ms);
+static ngx_int_t ngx_mesh_handover_portable(ngx_mesh_session_t *ms);
 static size_t ngx_mesh_handover_pack(ngx_mesh_session_t *ms, uint32_t seq,
     ngx_socket_t *fds, ngx_uint_t *nfds);
 static size_t ngx_mesh_handover_pack_link(ngx_mesh_link_t *link, u_char *p,
@@ -347,12 +350,7 @@ ngx_mesh_handover_keep(ngx_mesh_session_t *ms)
     ngx_mesh_leaving.kept++;
     ngx_mesh_count(NGX_MESH_M_HANDOVER_FAILED);
 
-    if (ms->halted) {
-        ms->halted = 0;
-        ms->reader.stop = ms->in_paused;
-        ngx_post_event(ms->connection->read, &ngx_posted_events);
-    }
-
+    ngx_mesh_handover_unhalt(ms);
     ngx_mesh_session_drain(ms);
 }
 
@@ -411,19 +409,16 @@ ngx_mesh_handover_tick_handler(ngx_event_t *ev)
 
             if (passed >= NGX_MESH_HANDOVER_PATIENCE) {
                 ngx_mesh_handover_keep(ms);
+
+            } else {
+                ngx_mesh_handover_unhalt(ms);
             }
 
             continue;
         }
 
-        if (passed >= ms->conf->handover_timeout && !ms->halted) {
-
-            /* calls that follow one another without a gap have to stop */
-
-            ms->halted = 1;
-            ms->reader.stop = 1;
-            l->paused++;
-            ngx_mesh_count(NGX_MESH_M_HANDOVER_PAUSED);
+        if (passed >= ms->conf->handover_timeout) {
+            ngx_mesh_handover_overdue(ms);
         }
     }
 
@@ -435,6 +430,48 @@ ngx_mesh_handover_tick_handler(ngx_event_t *ev)
     }
 
     ngx_mesh_handover_done();
+}
+
+
+/* waited long enough for a gap between its calls */
+
+static void
+ngx_mesh_handover_overdue(ngx_mesh_session_t *ms)
+{
+    switch (ngx_mesh_handover_portable(ms)) {
+
+    case NGX_OK:
+        if (!ms->reader.halt) {
+            ms->reader.halt = 1;
+            ngx_mesh_leaving.paused++;
+            ngx_mesh_count(NGX_MESH_M_HANDOVER_PAUSED);
+        }
+
+        break;
+
+    case NGX_AGAIN:
+
+        /* what a provider waits for has to be read */
+
+        ngx_mesh_handover_unhalt(ms);
+        break;
+
+    default: /* NGX_DECLINED */
+        ngx_log_error(NGX_LOG_INFO, ms->connection->log, 0,
+                      "connection is not handed over: its own links cannot "
+                      "go along");
+        ngx_mesh_handover_keep(ms);
+    }
+}
+
+
+static void
+ngx_mesh_handover_unhalt(ngx_mesh_session_t *ms)
+{
+    if (ms->reader.halt) {
+        ms->reader.halt = 0;
+        ngx_post_event(ms->connection->read, &ngx_posted_events);
+    }
 }
 
 
@@ -516,7 +553,7 @@ ngx_mesh_handover_quiet(ngx_mesh_session_t *ms)
     ngx_queue_t      *q;
     ngx_mesh_link_t  *link;
 
-    if (ms->nrequests || ms->nreverse || ms->failed || ms->out.first
+    if (ms->nrequests || ms->nreverse || ms->failed || ms->out.size
         || ms->reader.part || ms->reader.hold)
     {
         return 0;
@@ -531,7 +568,7 @@ ngx_mesh_handover_quiet(ngx_mesh_session_t *ms)
         link = ngx_queue_data(q, ngx_mesh_link_t, queue);
 
         if (!link->connected || link->failed || link->draining || link->nused
-            || link->out.first || link->reader.part || link->reader.skip
+            || link->out.size || link->reader.part || link->reader.skip
             || !ngx_queue_empty(&link->resting)
             || ++n > NGX_MESH_HANDOVER_LINKS)
         {
@@ -540,6 +577,43 @@ ngx_mesh_handover_quiet(ngx_mesh_session_t *ms)
     }
 
     return 1;
+}
+
+
+/*
+ * Whether it can go once its calls are answered.  NGX_AGAIN: a callback has to
+ * be answered before; NGX_DECLINED: there are more links than a message holds,
+ * or one on which the answer to a call long over may still come, that nobody
+ * but this worker can tell from others.
+ */
+
+static ngx_int_t
+ngx_mesh_handover_portable(ngx_mesh_session_t *ms)
+{
+    ngx_uint_t        n;
+    ngx_queue_t      *q;
+    ngx_mesh_link_t  *link;
+
+    if (ms->nreverse) {
+        return NGX_AGAIN;
+    }
+
+    n = 0;
+
+    for (q = ngx_queue_head(&ms->links);
+         q != ngx_queue_sentinel(&ms->links);
+         q = ngx_queue_next(q))
+    {
+        link = ngx_queue_data(q, ngx_mesh_link_t, queue);
+
+        if (!ngx_queue_empty(&link->resting)
+            || ++n > NGX_MESH_HANDOVER_LINKS)
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -759,6 +833,9 @@ ngx_mesh_handover_take_back(ngx_mesh_session_t *ms)
 
         if (link->bundle->conf->heartbeat) {
             ngx_add_timer(&link->timer, link->interval);
+
+        } else if (link->bundle->codec->id_bits == 0) {
+            ngx_add_timer(&link->timer, NGX_MESH_LINK_IDLE);
         }
     }
 }

@@ -86,7 +86,9 @@ typedef struct {
     size_t                     need;           /* size of the whole frame */
     size_t                     skip;           /* bytes of a refused frame */
     unsigned                   client:1;       /* at the other end */
-    unsigned                   stop:1;         /* read no more frames */
+    unsigned                   stop:1;         /* hand out no more frames */
+    unsigned                   halt:1;         /* nor read any, what waits is
+                                                  handed out */
     unsigned                   crowded:1;      /* refused for lack of room */
     uint8_t                    nhead;
     u_char                     head[NGX_MESH_HEAD_MAX];
@@ -146,7 +148,6 @@ struct ngx_mesh_session_s {
     unsigned                   slow:1;
     unsigned                   leaving:1;      /* will be handed over */
     unsigned                   moving:1;       /* was sent, unanswered */
-    unsigned                   halted:1;       /* not read until it goes */
     unsigned                   untold:1;       /* drains and was not told */
 };
 

@@ -640,7 +640,7 @@ ngx_mesh_session_write_handler(ngx_event_t *wev)
     if (ms->draining && ms->nrequests == 0 && rc == NGX_OK
         && (c->sent != sent || !c->read->timer_set))
     {
-        if (ms->rounds && (ms->halted || !c->read->ready)
+        if (ms->rounds && (ms->reader.halt || !c->read->ready)
             && ngx_mesh_session_rests(ms))
         {
             ngx_mesh_session_close(ms, NGX_OK);
@@ -734,7 +734,7 @@ ngx_mesh_session_resume(ngx_mesh_session_t *ms)
     ngx_queue_remove(&ms->paused);
     ms->in_paused = 0;
     ms->since = ngx_current_msec;
-    ms->reader.stop = ms->halted;
+    ms->reader.stop = 0;
 
     ngx_post_event(ms->connection->read, &ngx_posted_events);
 }

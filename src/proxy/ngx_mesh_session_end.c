@@ -115,8 +115,7 @@ ngx_mesh_session_drained(ngx_mesh_session_t *ms)
     if (ms->untold && ms->rounds < NGX_MESH_LINGER_ROUNDS
         && ++ms->rounds == NGX_MESH_LINGER_ROUNDS)
     {
-        ms->halted = 1;
-        ms->reader.stop = 1;
+        ms->reader.halt = 1;
     }
 
     ngx_add_timer(ms->connection->read, NGX_MESH_LINGER);
@@ -128,12 +127,11 @@ ngx_mesh_session_drained(ngx_mesh_session_t *ms)
 ngx_uint_t
 ngx_mesh_session_rests(ngx_mesh_session_t *ms)
 {
-    if (ms->out.size || ms->reader.part) {
+    if (ms->out.size || ms->reader.part || ms->reader.hold) {
         return 0;
     }
 
-    return ms->halted || (ms->reader.hold == NULL
-                          && !ngx_mesh_reader_partial(&ms->reader));
+    return ms->reader.halt || !ngx_mesh_reader_partial(&ms->reader);
 }
 
 
@@ -215,7 +213,7 @@ ngx_mesh_session_unlist(ngx_mesh_session_t *ms)
     if (ms->in_paused) {
         ngx_queue_remove(&ms->paused);
         ms->in_paused = 0;
-        ms->reader.stop = ms->halted;
+        ms->reader.stop = 0;
     }
 }
 
