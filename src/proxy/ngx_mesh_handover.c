@@ -24,6 +24,7 @@ typedef struct {
     uint32_t                   answered;
     unsigned                   ready:1;       /* hello came */
     unsigned                   full:1;        /* until an answer comes */
+    unsigned                   closing:1;
 } ngx_mesh_channel_t;
 
 
@@ -48,6 +49,7 @@ static ngx_uint_t ngx_mesh_handover_open_channels(void);
 static ngx_int_t ngx_mesh_handover_open_channel(ngx_mesh_channel_t *ch);
 static void ngx_mesh_handover_close_channel(ngx_mesh_channel_t *ch);
 static void ngx_mesh_handover_channel_handler(ngx_event_t *rev);
+static ngx_int_t ngx_mesh_handover_answers(ngx_mesh_channel_t *ch);
 static void ngx_mesh_handover_answer(ngx_mesh_channel_t *ch,
     ngx_mesh_handover_answer_t *answer);
 static void ngx_mesh_handover_dummy_handler(ngx_event_t *ev);
@@ -215,7 +217,11 @@ ngx_mesh_handover_open_channel(ngx_mesh_channel_t *ch)
 }
 
 
-/* what was not answered was not touched, and is served here again */
+/*
+ * What was not answered was not touched, and is served here again.  Once the
+ * socket is shut the other side can say no more that it took something; what
+ * it said before counts, even behind an error.
+ */
 
 static void
 ngx_mesh_handover_close_channel(ngx_mesh_channel_t *ch)
@@ -225,8 +231,25 @@ ngx_mesh_handover_close_channel(ngx_mesh_channel_t *ch)
     ngx_mesh_session_t  *ms;
 
     c = ch->connection;
+
+    if (ch->closing) {
+        return;
+    }
+
+    ch->closing = 1;
+
+    (void) ngx_shutdown_socket(c->fd, SHUT_RDWR);
+
+    if (ngx_mesh_handover_answers(ch) == NGX_ERROR) {
+
+        /* the error of the socket, behind which the answers are */
+
+        (void) ngx_mesh_handover_answers(ch);
+    }
+
     ch->connection = NULL;
     ch->ready = 0;
+    ch->closing = 0;
 
     ngx_close_connection(c);
 
@@ -253,34 +276,54 @@ ngx_mesh_handover_dummy_handler(ngx_event_t *ev)
 static void
 ngx_mesh_handover_channel_handler(ngx_event_t *rev)
 {
-    ssize_t                      n;
-    ngx_uint_t                   nfds;
-    ngx_connection_t            *c;
-    ngx_mesh_channel_t          *ch;
-    ngx_mesh_handover_answer_t   answer;
+    ngx_connection_t    *c;
+    ngx_mesh_channel_t  *ch;
 
     c = rev->data;
     ch = c->data;
 
+    /* "close" is the end of worker_shutdown_timeout */
+
+    if (c->close
+        || ngx_mesh_handover_answers(ch) != NGX_AGAIN
+        || ngx_handle_read_event(rev, 0) != NGX_OK)
+    {
+        ngx_mesh_handover_close_channel(ch);
+        return;
+    }
+
+    ngx_mesh_handover_next();
+}
+
+
+/* NGX_AGAIN: there will be more; NGX_DONE: there will not; NGX_ERROR */
+
+static ngx_int_t
+ngx_mesh_handover_answers(ngx_mesh_channel_t *ch)
+{
+    ssize_t                      n;
+    ngx_uint_t                   nfds;
+    ngx_mesh_handover_answer_t   answer;
+
     for ( ;; ) {
         nfds = 0;
 
-        n = ngx_mesh_handover_recvmsg(c, &answer, sizeof(answer), NULL, &nfds);
+        n = ngx_mesh_handover_recvmsg(ch->connection, &answer, sizeof(answer),
+                                      NULL, &nfds);
 
-        if (n == NGX_AGAIN) {
-            break;
+        if (n == NGX_AGAIN || n == NGX_ERROR) {
+            return n;
+        }
+
+        if (n == 0) {
+            return NGX_DONE;
         }
 
         if (n != sizeof(answer) || answer.magic != NGX_MESH_HANDOVER_MAGIC) {
-
-            if (n > 0) {
-                ngx_log_error(NGX_LOG_WARN, c->log, 0,
-                              "the other nginx hands connections over in "
-                              "another way, they stay here");
-            }
-
-            ngx_mesh_handover_close_channel(ch);
-            return;
+            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                          "the other nginx hands connections over in "
+                          "another way, they stay here");
+            return NGX_DONE;
         }
 
         if (!ch->ready) {
@@ -290,13 +333,6 @@ ngx_mesh_handover_channel_handler(ngx_event_t *rev)
 
         ngx_mesh_handover_answer(ch, &answer);
     }
-
-    if (ngx_handle_read_event(rev, 0) != NGX_OK) {
-        ngx_mesh_handover_close_channel(ch);
-        return;
-    }
-
-    ngx_mesh_handover_next();
 }
 
 
@@ -360,13 +396,6 @@ ngx_mesh_handover_keep(ngx_mesh_session_t *ms)
 void
 ngx_mesh_handover_forget(ngx_mesh_session_t *ms)
 {
-    /* a message that is not answered yet would be counted for another one:
-       its channel goes too, and the others of it are sent again */
-
-    if (ms->moving) {
-        ngx_mesh_handover_close_channel(ms->channel);
-    }
-
     ngx_queue_remove(&ms->leave);
     ms->leaving = 0;
 }

@@ -26,7 +26,7 @@ static ngx_int_t ngx_mesh_handover_address(ngx_connection_t *c);
 static ngx_mesh_handover_t *ngx_mesh_handover_unpack(ngx_connection_t *c,
     u_char *p, ngx_socket_t *fds);
 static void ngx_mesh_handover_drop(ngx_connection_t *c);
-static void ngx_mesh_handover_say(ngx_connection_t *c, uint32_t seq,
+static ngx_int_t ngx_mesh_handover_say(ngx_connection_t *c, uint32_t seq,
     uint32_t status);
 
 
@@ -118,7 +118,7 @@ ngx_mesh_handover_accept_handler(ngx_event_t *rev)
         return;
     }
 
-    ngx_mesh_handover_say(channel, 0, 0);
+    (void) ngx_mesh_handover_say(channel, 0, 0);
 }
 
 
@@ -160,6 +160,7 @@ static void
 ngx_mesh_handover_receive_handler(ngx_event_t *rev)
 {
     ssize_t            n;
+    ngx_int_t          rc;
     ngx_uint_t         i, nfds;
     ngx_socket_t       fds[NGX_MESH_HANDOVER_LINKS + 1];
     ngx_connection_t  *c;
@@ -181,11 +182,12 @@ ngx_mesh_handover_receive_handler(ngx_event_t *rev)
             break;
         }
 
-        if (n <= 0
-            || ngx_mesh_handover_take(c, ngx_mesh_worker.scratch, n, fds, nfds)
-               != NGX_OK)
-        {
-            for (i = 0; n > 0 && i < nfds; i++) {
+        rc = (n <= 0) ? NGX_DONE
+                      : ngx_mesh_handover_take(c, ngx_mesh_worker.scratch, n,
+                                               fds, nfds);
+
+        if (rc != NGX_OK) {
+            for (i = 0; rc == NGX_ERROR && i < nfds; i++) {
                 (void) ngx_close_socket(fds[i]);
             }
 
@@ -200,13 +202,15 @@ ngx_mesh_handover_receive_handler(ngx_event_t *rev)
 }
 
 
-/* on NGX_OK the descriptors have an owner, or are closed */
+/* unless NGX_ERROR the descriptors have an owner, or are closed; NGX_DONE:
+   nobody hears the answers any more */
 
 static ngx_int_t
 ngx_mesh_handover_take(ngx_connection_t *channel, u_char *p, size_t n,
     ngx_socket_t *fds, ngx_uint_t nfds)
 {
     uint32_t                  status;
+    ngx_int_t                 rc;
     ngx_uint_t                i;
     ngx_listening_t          *ls;
     ngx_connection_t         *c;
@@ -238,7 +242,15 @@ ngx_mesh_handover_take(ngx_connection_t *channel, u_char *p, size_t n,
         ho = ngx_mesh_handover_unpack(c, (u_char *) msg, fds);
     }
 
-    if (ho == NULL) {
+    if (ho) {
+        status = NGX_MESH_HANDOVER_TAKEN;
+    }
+
+    /* before it is touched, as the sender has it back if it cannot be told */
+
+    rc = ngx_mesh_handover_say(channel, msg->seq, status);
+
+    if (rc != NGX_OK || ho == NULL) {
 
         /* only these copies are closed, the sender has its own */
 
@@ -253,15 +265,10 @@ ngx_mesh_handover_take(ngx_connection_t *channel, u_char *p, size_t n,
             (void) ngx_close_socket(fds[i]);
         }
 
-        ngx_mesh_handover_say(channel, msg->seq, status);
-        return NGX_OK;
+        return rc == NGX_OK ? NGX_OK : NGX_DONE;
     }
 
     ngx_mesh_count(NGX_MESH_M_HANDOVER_TAKEN);
-
-    /* the answer first: from here on the sender must not touch it again */
-
-    ngx_mesh_handover_say(channel, msg->seq, NGX_MESH_HANDOVER_TAKEN);
 
     ls->handler(c);
 
@@ -542,7 +549,7 @@ ngx_mesh_handover_drop(ngx_connection_t *c)
 }
 
 
-static void
+static ngx_int_t
 ngx_mesh_handover_say(ngx_connection_t *c, uint32_t seq, uint32_t status)
 {
     ngx_mesh_handover_answer_t  answer;
@@ -551,10 +558,7 @@ ngx_mesh_handover_say(ngx_connection_t *c, uint32_t seq, uint32_t status)
     answer.seq = seq;
     answer.status = status;
 
-    /* a sender that is gone needs none; no other error can come of a few
-       bytes to somebody who never has many unread */
-
-    (void) ngx_mesh_handover_sendmsg(c, &answer, sizeof(answer), NULL, 0);
+    return ngx_mesh_handover_sendmsg(c, &answer, sizeof(answer), NULL, 0);
 }
 
 

@@ -156,6 +156,14 @@ ngx_mesh_session_read_handler(ngx_event_t *rev)
     }
 
     if (c->close) {
+
+        if (ms->moving) {
+
+            /* whose it is the channel will tell, which ends now too */
+
+            return;
+        }
+
         c->close = 0;
 
         if (c->error) {
