@@ -45,7 +45,6 @@ static ngx_int_t ngx_mesh_handover_open(ngx_cycle_t *cycle,
     ngx_core_conf_t *ccf);
 static ngx_int_t ngx_mesh_handover_bind(ngx_cycle_t *cycle, ngx_socket_t s,
     ngx_core_conf_t *ccf);
-static void ngx_mesh_handover_tidy(ngx_log_t *log);
 static ngx_socket_t ngx_mesh_handover_scan(ngx_log_t *log, ngx_uint_t tidy);
 static ngx_socket_t ngx_mesh_handover_dial(u_char *name, ngx_log_t *log);
 static ngx_mesh_generation_t *ngx_mesh_handover_generation(void);
@@ -182,7 +181,7 @@ ngx_mesh_handover_open(ngx_cycle_t *cycle, ngx_core_conf_t *ccf)
                                             ^ tp->sec ^ tp->msec << 20));
     *p = '\0';
 
-    ngx_mesh_handover_tidy(cycle->log);
+    (void) ngx_mesh_handover_scan(cycle->log, 1);
 
     s = ngx_socket(AF_UNIX, SOCK_SEQPACKET, 0);
     if (s == (ngx_socket_t) -1) {
@@ -253,22 +252,8 @@ ngx_mesh_handover_bind(ngx_cycle_t *cycle, ngx_socket_t s,
 }
 
 
-/* what a killed master left behind answers no more */
-
-static void
-ngx_mesh_handover_tidy(ngx_log_t *log)
-{
-    ngx_socket_t  s;
-
-    s = ngx_mesh_handover_scan(log, 1);
-
-    if (s != (ngx_socket_t) -1) {
-        (void) ngx_close_socket(s);
-    }
-}
-
-
-/* the socket of another master, which is alive if it can be connected to */
+/* the socket of another master, which is alive if it can be connected to;
+   "tidy": what killed ones left behind is deleted instead */
 
 static ngx_socket_t
 ngx_mesh_handover_scan(ngx_log_t *log, ngx_uint_t tidy)
@@ -324,6 +309,11 @@ ngx_mesh_handover_scan(ngx_log_t *log, ngx_uint_t tidy)
                 (void) ngx_delete_file(name);
             }
 
+            continue;
+        }
+
+        if (tidy) {
+            (void) ngx_close_socket(s);
             continue;
         }
 

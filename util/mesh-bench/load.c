@@ -7,6 +7,7 @@
 #include "load.h"
 
 #include <getopt.h>
+#include <signal.h>
 
 
 enum {
@@ -229,6 +230,23 @@ mb_load_finished(mb_worker_t *workers)
 }
 
 
+/* SIGTERM: the window ends now, and all is reported as usual */
+
+static void
+mb_load_stop(int signo)
+{
+    uint64_t  now;
+
+    (void) signo;
+
+    now = mb_now();
+
+    if (now < mb_ld.end) {
+        mb_ld.end = now;
+    }
+}
+
+
 /* until the end of the window, or until nothing is left to do */
 
 static void
@@ -239,7 +257,11 @@ mb_load_wait(mb_worker_t *workers)
     told = 0;
 
     if (!mb_ld.calls && !mb_ld.idle) {
-        mb_sleep_until(mb_ld.end);
+        while (mb_now() < mb_ld.end) {
+            mb_sleep_until(mb_now() + 10 * MB_MSEC < mb_ld.end
+                           ? mb_now() + 10 * MB_MSEC : mb_ld.end);
+        }
+
         return;
     }
 
@@ -373,6 +395,8 @@ mb_load(int argc, char **argv)
     start = mb_now();
     mb_ld.begin = start + mb_ld.warmup;
     mb_ld.end = mb_ld.begin + mb_ld.duration;
+
+    (void) signal(SIGTERM, mb_load_stop);
 
     for (i = 0; i < mb_ld.threads; i++) {
         w = &workers[i];

@@ -148,7 +148,11 @@ sub usr2 {
         $pid && $pid != $old && $pid;
     } 20;
 
-    return undef if !$new || $new < 0;
+    if (!$new || $new < 0) {
+        # whoever failed has said so when the name is given back
+        wait_for { $self->written == $old } 10, 'the old pid file';
+        return undef;
+    }
 
     $self->{pid} = $new;
     my ($workers) = $self->read_file('nginx.conf')
@@ -302,6 +306,17 @@ sub busy {
 
 
 sub line { readline $_[0]{out} }
+
+
+# ends it now
+
+sub finish {
+    my ($self) = @_;
+
+    kill 'TERM', $self->{process};
+
+    return $self->result;
+}
 
 
 # waits for the end; the JSON's figures, and "exit"
