@@ -391,7 +391,8 @@ ngx_mesh_stream_received(ngx_stream_session_t *s)
 }
 
 
-/* in the middle of a connection neither TLS nor a PROXY header begins */
+/* in the middle of a connection neither TLS nor a PROXY header begins, nor
+   would what another module serves make sense */
 
 static ngx_uint_t
 ngx_mesh_stream_fits(ngx_listening_t *ls)
@@ -403,6 +404,7 @@ ngx_mesh_stream_fits(ngx_listening_t *ls)
 #if (NGX_HAVE_INET6)
     ngx_stream_in6_addr_t   *addr6;
 #endif
+    ngx_stream_core_srv_conf_t  *cscf;
 
     if (ls->handler != ngx_stream_init_connection) {
         return 0;
@@ -426,7 +428,11 @@ ngx_mesh_stream_fits(ngx_listening_t *ls)
             conf = &addr[i].conf;
         }
 
-        if (conf->proxy_protocol || conf->ssl) {
+        cscf = conf->ctx->srv_conf[ngx_stream_core_module.ctx_index];
+
+        if (conf->proxy_protocol || conf->ssl
+            || cscf->handler != ngx_mesh_stream_handler)
+        {
             return 0;
         }
     }
