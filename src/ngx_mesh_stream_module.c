@@ -13,7 +13,10 @@
 #define NGX_MESH_STREAM_MAIN_SRV   NGX_STREAM_MAIN_CONF|NGX_STREAM_SRV_CONF
 
 
-static ngx_uint_t ngx_mesh_stream_fits(ngx_listening_t *ls);
+static ngx_uint_t ngx_mesh_stream_fits(ngx_listening_t *ls,
+    ngx_str_t *codec);
+static ngx_uint_t ngx_mesh_stream_serves(ngx_stream_conf_ctx_t *ctx,
+    ngx_str_t *codec);
 static void ngx_mesh_stream_received(ngx_stream_session_t *s);
 static void ngx_mesh_stream_finalize(void *data, ngx_int_t rc);
 static ngx_int_t ngx_mesh_stream_add_listen(ngx_conf_t *cf,
@@ -395,7 +398,7 @@ ngx_mesh_stream_received(ngx_stream_session_t *s)
    would what another module serves make sense */
 
 static ngx_uint_t
-ngx_mesh_stream_fits(ngx_listening_t *ls)
+ngx_mesh_stream_fits(ngx_listening_t *ls, ngx_str_t *codec)
 {
     ngx_uint_t               i;
     ngx_stream_port_t       *port;
@@ -404,7 +407,6 @@ ngx_mesh_stream_fits(ngx_listening_t *ls)
 #if (NGX_HAVE_INET6)
     ngx_stream_in6_addr_t   *addr6;
 #endif
-    ngx_stream_core_srv_conf_t  *cscf;
 
     if (ls->handler != ngx_stream_init_connection) {
         return 0;
@@ -428,16 +430,43 @@ ngx_mesh_stream_fits(ngx_listening_t *ls)
             conf = &addr[i].conf;
         }
 
-        cscf = conf->ctx->srv_conf[ngx_stream_core_module.ctx_index];
-
         if (conf->proxy_protocol || conf->ssl
-            || cscf->handler != ngx_mesh_stream_handler)
+            || !ngx_mesh_stream_serves(conf->ctx, codec))
         {
             return 0;
         }
     }
 
     return 1;
+}
+
+
+static ngx_uint_t
+ngx_mesh_stream_serves(ngx_stream_conf_ctx_t *ctx, ngx_str_t *codec)
+{
+    ngx_uint_t                    i;
+    const ngx_mesh_codec_t      **codecs;
+    ngx_stream_core_srv_conf_t   *cscf;
+    ngx_mesh_stream_srv_conf_t   *mscf;
+
+    cscf = ctx->srv_conf[ngx_stream_core_module.ctx_index];
+    mscf = ctx->srv_conf[ngx_mesh_stream_module.ctx_index];
+
+    if (cscf->handler != ngx_mesh_stream_handler) {
+        return 0;
+    }
+
+    codecs = mscf->proxy.codecs->elts;
+
+    for (i = 0; codec->len && i < mscf->proxy.codecs->nelts; i++) {
+        if (codecs[i]->name.len == codec->len
+            && ngx_memcmp(codecs[i]->name.data, codec->data, codec->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return codec->len == 0;
 }
 
 

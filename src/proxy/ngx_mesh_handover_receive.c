@@ -19,7 +19,7 @@ static ngx_int_t ngx_mesh_handover_take(ngx_connection_t *channel, u_char *p,
 static ngx_int_t ngx_mesh_handover_check(u_char *p, size_t n,
     ngx_uint_t nfds);
 static ngx_listening_t *ngx_mesh_handover_find(struct sockaddr *sa,
-    socklen_t len);
+    socklen_t len, ngx_str_t *codec);
 static ngx_connection_t *ngx_mesh_handover_connection(ngx_listening_t *ls,
     ngx_socket_t s);
 static ngx_int_t ngx_mesh_handover_address(ngx_connection_t *c);
@@ -30,7 +30,7 @@ static ngx_int_t ngx_mesh_handover_say(ngx_connection_t *c, uint32_t seq,
     uint32_t status);
 
 
-ngx_uint_t  (*ngx_mesh_handover_fits)(ngx_listening_t *ls);
+ngx_uint_t  (*ngx_mesh_handover_fits)(ngx_listening_t *ls, ngx_str_t *codec);
 
 
 ngx_int_t
@@ -211,6 +211,7 @@ ngx_mesh_handover_take(ngx_connection_t *channel, u_char *p, size_t n,
 {
     uint32_t                  status;
     ngx_int_t                 rc;
+    ngx_str_t                 codec;
     ngx_uint_t                i;
     ngx_listening_t          *ls;
     ngx_connection_t         *c;
@@ -231,7 +232,10 @@ ngx_mesh_handover_take(ngx_connection_t *channel, u_char *p, size_t n,
     ho = NULL;
     status = NGX_MESH_HANDOVER_GONE;
 
-    ls = ngx_mesh_handover_find((struct sockaddr *) p, msg->listener);
+    codec.len = msg->codec;
+    codec.data = p + msg->listener;
+
+    ls = ngx_mesh_handover_find((struct sockaddr *) p, msg->listener, &codec);
 
     if (ls) {
         status = NGX_MESH_HANDOVER_FULL;
@@ -332,7 +336,7 @@ ngx_mesh_handover_check(u_char *p, size_t n, ngx_uint_t nfds)
 /* of several with "reuseport" that of this worker, if it is there */
 
 static ngx_listening_t *
-ngx_mesh_handover_find(struct sockaddr *sa, socklen_t len)
+ngx_mesh_handover_find(struct sockaddr *sa, socklen_t len, ngx_str_t *codec)
 {
     ngx_uint_t        i;
     ngx_listening_t  *ls, *found;
@@ -345,7 +349,8 @@ ngx_mesh_handover_find(struct sockaddr *sa, socklen_t len)
         if (ls[i].type != SOCK_STREAM
             || ngx_cmp_sockaddr(ls[i].sockaddr, ls[i].socklen, sa, len, 1)
                != NGX_OK
-            || (ngx_mesh_handover_fits && !ngx_mesh_handover_fits(&ls[i])))
+            || (ngx_mesh_handover_fits
+                && !ngx_mesh_handover_fits(&ls[i], codec)))
         {
             continue;
         }

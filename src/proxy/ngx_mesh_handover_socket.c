@@ -81,7 +81,7 @@ ngx_mesh_handover_init_module(ngx_cycle_t *cycle)
         if (!ngx_mesh_handover_told) {
             ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
                           "\"master_process off\": connections are not handed "
-                          "over, a reload closes them");
+                          "over");
             ngx_mesh_handover_told = 1;
         }
 

@@ -168,9 +168,10 @@ char *ngx_mesh_balancer_parse(ngx_array_t *args, ngx_mesh_service_t *service);
    and c->number are what they were there */
 ngx_uint_t ngx_mesh_handover_received(ngx_connection_t *c);
 
-/* whether a session can go on in the middle on connections of this listener;
-   installed by who knows about listeners */
-extern ngx_uint_t  (*ngx_mesh_handover_fits)(ngx_listening_t *ls);
+/* whether a session can go on in the middle on connections of this listener,
+   "codec" is empty unless it is known; installed by who knows listeners */
+extern ngx_uint_t  (*ngx_mesh_handover_fits)(ngx_listening_t *ls,
+    ngx_str_t *codec);
 
 
 /* lifecycle of the master, called by the core module */
