@@ -243,9 +243,22 @@ ngx_mesh_declared_kind(ngx_mesh_declared_t *d, u_char *p, ngx_mesh_frame_t *f)
         }
     }
 
-    return (f->kind == NGX_MESH_FRAME_RESPONSE
-            || f->kind == NGX_MESH_FRAME_ACK) ? NGX_MESH_TO_CLIENT
-                                              : NGX_MESH_TO_PROVIDER;
+    switch (f->kind) {
+
+    case NGX_MESH_FRAME_RESPONSE:
+    case NGX_MESH_FRAME_ACK:
+        return NGX_MESH_TO_CLIENT;
+
+    case NGX_MESH_FRAME_REQUEST:
+    case NGX_MESH_FRAME_ONEWAY:
+    case NGX_MESH_FRAME_HEARTBEAT:
+        return NGX_MESH_TO_PROVIDER;
+
+    default:
+        /* nothing but who sent it tells how it is measured */
+
+        return f->client ? NGX_MESH_TO_PROVIDER : NGX_MESH_TO_CLIENT;
+    }
 }
 
 

@@ -582,10 +582,10 @@ ngx_mesh_read_part(ngx_mesh_reader_t *reader, ngx_mesh_frame_pt handler,
 
     f.client = reader->client;
 
-    (void) codec->head(codec, part->buf.start, reader->need, &f);
-
-    if (f.check && codec->whole(codec, part->buf.start, &f) != NGX_OK) {
-        ngx_mesh_read_lost(reader, part->buf.start, f.size);
+    if (codec->head(codec, part->buf.start, reader->need, &f) != NGX_OK
+        || (f.check && codec->whole(codec, part->buf.start, &f) != NGX_OK))
+    {
+        ngx_mesh_read_lost(reader, part->buf.start, reader->need);
         ngx_mesh_chunk_free(part);
         return NGX_ABORT;
     }
