@@ -43,7 +43,7 @@ for my $size (500, 3000, 40_000) {
     $peer->freeze;
 
     # far more than the sockets take, with another's calls in between
-    my $total = 24_000_000;
+    my $total = 44_000_000;
     my $round = int($total / $size / 12);
 
     for my $n (1 .. 12) {
