@@ -15,7 +15,7 @@
 
 static ngx_uint_t ngx_mesh_stream_fits(ngx_listening_t *ls,
     ngx_str_t *codec);
-static ngx_uint_t ngx_mesh_stream_serves(ngx_stream_conf_ctx_t *ctx,
+static ngx_uint_t ngx_mesh_stream_serves(ngx_stream_addr_conf_t *conf,
     ngx_str_t *codec);
 static void ngx_mesh_stream_received(ngx_stream_session_t *s);
 static void ngx_mesh_stream_finalize(void *data, ngx_int_t rc);
@@ -431,7 +431,7 @@ ngx_mesh_stream_fits(ngx_listening_t *ls, ngx_str_t *codec)
         }
 
         if (conf->proxy_protocol || conf->ssl
-            || !ngx_mesh_stream_serves(conf->ctx, codec))
+            || !ngx_mesh_stream_serves(conf, codec))
         {
             return 0;
         }
@@ -442,15 +442,20 @@ ngx_mesh_stream_fits(ngx_listening_t *ls, ngx_str_t *codec)
 
 
 static ngx_uint_t
-ngx_mesh_stream_serves(ngx_stream_conf_ctx_t *ctx, ngx_str_t *codec)
+ngx_mesh_stream_serves(ngx_stream_addr_conf_t *conf, ngx_str_t *codec)
 {
     ngx_uint_t                    i;
     const ngx_mesh_codec_t      **codecs;
     ngx_stream_core_srv_conf_t   *cscf;
     ngx_mesh_stream_srv_conf_t   *mscf;
 
-    cscf = ctx->srv_conf[ngx_stream_core_module.ctx_index];
-    mscf = ctx->srv_conf[ngx_mesh_stream_module.ctx_index];
+#if (nginx_version >= 1025005)
+    cscf = conf->default_server;
+#else
+    cscf = conf->ctx->srv_conf[ngx_stream_core_module.ctx_index];
+#endif
+
+    mscf = cscf->ctx->srv_conf[ngx_mesh_stream_module.ctx_index];
 
     if (cscf->handler != ngx_mesh_stream_handler) {
         return 0;

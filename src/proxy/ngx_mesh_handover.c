@@ -14,6 +14,7 @@
 #define NGX_MESH_HANDOVER_WINDOW    64     /* unanswered messages of each */
 #define NGX_MESH_HANDOVER_TICK      50     /* ms */
 #define NGX_MESH_HANDOVER_PATIENCE  10000  /* ms without any hello */
+#define NGX_MESH_HANDOVER_PAUSE     1000   /* ms after being turned away */
 
 
 typedef struct {
@@ -22,6 +23,7 @@ typedef struct {
     ngx_uint_t                 nsent;
     uint32_t                   seq;           /* of the next one */
     uint32_t                   answered;
+    ngx_msec_t                 after;         /* not opened before */
     unsigned                   ready:1;       /* hello came */
     unsigned                   full:1;        /* until an answer comes */
     unsigned                   closing:1;
@@ -130,6 +132,7 @@ ngx_mesh_handover_start(void)
     ngx_queue_init(&l->leaving);
 
     for (i = 0; i < NGX_MESH_HANDOVER_CHANNELS; i++) {
+        l->channels[i].after = ngx_current_msec;
         ngx_queue_init(&l->channels[i].sent);
     }
 
@@ -155,8 +158,9 @@ ngx_mesh_handover_start(void)
 static ngx_uint_t
 ngx_mesh_handover_open_channels(void)
 {
-    ngx_uint_t        i, n;
-    ngx_core_conf_t  *ccf;
+    ngx_uint_t           i, n;
+    ngx_core_conf_t     *ccf;
+    ngx_mesh_channel_t  *ch;
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
                                            ngx_core_module);
@@ -165,10 +169,15 @@ ngx_mesh_handover_open_channels(void)
                 NGX_MESH_HANDOVER_CHANNELS);
 
     for (i = 0; i < n; i++) {
-        if (ngx_mesh_leaving.channels[i].connection == NULL
-            && ngx_mesh_handover_open_channel(&ngx_mesh_leaving.channels[i])
-               != NGX_OK)
+        ch = &ngx_mesh_leaving.channels[i];
+
+        if (ch->connection
+            || (ngx_msec_int_t) (ch->after - ngx_current_msec) > 0)
         {
+            continue;
+        }
+
+        if (ngx_mesh_handover_open_channel(ch) != NGX_OK) {
             break;
         }
     }
@@ -234,6 +243,13 @@ ngx_mesh_handover_close_channel(ngx_mesh_channel_t *ch)
 
     if (ch->closing) {
         return;
+    }
+
+    if (!ch->ready) {
+
+        /* whoever turned us away will do so again */
+
+        ch->after = ngx_current_msec + NGX_MESH_HANDOVER_PAUSE;
     }
 
     ch->closing = 1;
@@ -578,17 +594,14 @@ ngx_mesh_handover_pick(void)
 static ngx_uint_t
 ngx_mesh_handover_quiet(ngx_mesh_session_t *ms)
 {
-    ngx_uint_t        n;
     ngx_queue_t      *q;
     ngx_mesh_link_t  *link;
 
-    if (ms->nrequests || ms->nreverse || ms->failed || ms->out.size
-        || ms->reader.part || ms->reader.hold)
+    if (ms->nrequests || ms->failed || ms->out.size || ms->reader.part
+        || ms->reader.hold || ngx_mesh_handover_portable(ms) != NGX_OK)
     {
         return 0;
     }
-
-    n = 0;
 
     for (q = ngx_queue_head(&ms->links);
          q != ngx_queue_sentinel(&ms->links);
@@ -597,9 +610,7 @@ ngx_mesh_handover_quiet(ngx_mesh_session_t *ms)
         link = ngx_queue_data(q, ngx_mesh_link_t, queue);
 
         if (!link->connected || link->failed || link->draining || link->nused
-            || link->out.size || link->reader.part || link->reader.skip
-            || !ngx_queue_empty(&link->resting)
-            || ++n > NGX_MESH_HANDOVER_LINKS)
+            || link->out.size || link->reader.part || link->reader.skip)
         {
             return 0;
         }

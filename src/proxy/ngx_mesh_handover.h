@@ -98,12 +98,15 @@ ngx_socket_t ngx_mesh_handover_listening(void);
 /* connects to those who may take over; -1: there are none */
 ngx_socket_t ngx_mesh_handover_connect(ngx_log_t *log);
 
+/* whether the process at the other end may have connections of ours */
+ngx_uint_t ngx_mesh_handover_trusted(ngx_socket_t s, ngx_log_t *log);
+
 /* a message with descriptors; NGX_OK, NGX_AGAIN or NGX_ERROR */
 ngx_int_t ngx_mesh_handover_sendmsg(ngx_connection_t *c, void *p, size_t size,
     ngx_socket_t *fds, ngx_uint_t nfds);
 
 /* bytes received, 0 at the end, NGX_AGAIN or NGX_ERROR; *nfds is how many
-   descriptors there is room for, and then how many came */
+   descriptors there is room for, more are closed, and then how many came */
 ssize_t ngx_mesh_handover_recvmsg(ngx_connection_t *c, void *p, size_t size,
     ngx_socket_t *fds, ngx_uint_t *nfds);
 

@@ -10,8 +10,12 @@
 /* the side that stays */
 
 
+/* pause (ms) when there are no more descriptors */
+
+#define NGX_MESH_HANDOVER_PAUSE  500
+
+
 static void ngx_mesh_handover_accept_handler(ngx_event_t *rev);
-static ngx_uint_t ngx_mesh_handover_trusted(ngx_socket_t s, ngx_log_t *log);
 static void ngx_mesh_handover_receive_handler(ngx_event_t *rev);
 static void ngx_mesh_handover_dummy_handler(ngx_event_t *ev);
 static ngx_int_t ngx_mesh_handover_take(ngx_connection_t *channel, u_char *p,
@@ -25,6 +29,7 @@ static ngx_connection_t *ngx_mesh_handover_connection(ngx_listening_t *ls,
 static ngx_int_t ngx_mesh_handover_address(ngx_connection_t *c);
 static ngx_mesh_handover_t *ngx_mesh_handover_unpack(ngx_connection_t *c,
     u_char *p, ngx_socket_t *fds);
+static void ngx_mesh_handover_cleanup(void *data);
 static void ngx_mesh_handover_drop(ngx_connection_t *c);
 static ngx_int_t ngx_mesh_handover_say(ngx_connection_t *c, uint32_t seq,
     uint32_t status);
@@ -54,6 +59,7 @@ ngx_mesh_handover_init_process(ngx_cycle_t *cycle)
     c->read->log = cycle->log;
     c->write->log = cycle->log;
     c->read->handler = ngx_mesh_handover_accept_handler;
+    c->read->cancelable = 1;
     c->idle = 1;
 
     return ngx_add_event(c->read, NGX_READ_EVENT, 0);
@@ -66,6 +72,7 @@ static void
 ngx_mesh_handover_accept_handler(ngx_event_t *rev)
 {
     ngx_err_t          err;
+    ngx_uint_t         level;
     ngx_socket_t       s;
     ngx_connection_t  *c, *channel;
 
@@ -80,14 +87,30 @@ ngx_mesh_handover_accept_handler(ngx_event_t *rev)
         return;
     }
 
+    if (rev->timedout) {
+        rev->timedout = 0;
+        (void) ngx_add_event(rev, NGX_READ_EVENT, 0);
+        return;
+    }
+
     s = accept(c->fd, NULL, NULL);
 
     if (s == (ngx_socket_t) -1) {
         err = ngx_socket_errno;
 
-        if (err != NGX_EAGAIN) {
-            ngx_log_error(NGX_LOG_ALERT, c->log, err,
-                          "accept() of a hand-over failed");
+        if (err == NGX_EAGAIN) {
+            return;
+        }
+
+        level = (err == NGX_EMFILE || err == NGX_ENFILE) ? NGX_LOG_CRIT
+                                                         : NGX_LOG_ALERT;
+
+        ngx_log_error(level, c->log, err, "accept() of a hand-over failed");
+
+        /* whoever waits there would be told of again and again */
+
+        if (ngx_del_event(rev, NGX_READ_EVENT, NGX_DISABLE_EVENT) == NGX_OK) {
+            ngx_add_timer(rev, NGX_MESH_HANDOVER_PAUSE);
         }
 
         return;
@@ -119,33 +142,6 @@ ngx_mesh_handover_accept_handler(ngx_event_t *rev)
     }
 
     (void) ngx_mesh_handover_say(channel, 0, 0);
-}
-
-
-/* the mode of the socket keeps others out, where systems look at it */
-
-static ngx_uint_t
-ngx_mesh_handover_trusted(ngx_socket_t s, ngx_log_t *log)
-{
-#if (NGX_LINUX)
-    socklen_t     len;
-    struct ucred  cred;
-
-    len = sizeof(struct ucred);
-
-    if (getsockopt(s, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1) {
-        return 0;
-    }
-
-    if (cred.uid != 0 && cred.uid != geteuid()) {
-        ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "hand-over by process %P of user %d is refused",
-                      cred.pid, (int) cred.uid);
-        return 0;
-    }
-#endif
-
-    return 1;
 }
 
 
@@ -295,7 +291,8 @@ ngx_mesh_handover_check(u_char *p, size_t n, ngx_uint_t nfds)
         || msg->magic != NGX_MESH_HANDOVER_MAGIC
         || msg->len != n - sizeof(ngx_mesh_handover_msg_t)
         || msg->nhead > NGX_MESH_HEAD_MAX
-        || nfds != (ngx_uint_t) msg->links + 1)
+        || nfds != (ngx_uint_t) msg->links + 1
+        || (msg->links && msg->codec == 0))
     {
         return NGX_ERROR;
     }
@@ -482,6 +479,7 @@ static ngx_mesh_handover_t *
 ngx_mesh_handover_unpack(ngx_connection_t *c, u_char *p, ngx_socket_t *fds)
 {
     size_t                    rest;
+    ngx_pool_cleanup_t       *cln;
     ngx_mesh_handover_t      *ho;
     ngx_mesh_handover_msg_t  *msg;
 
@@ -519,6 +517,16 @@ ngx_mesh_handover_unpack(ngx_connection_t *c, u_char *p, ngx_socket_t *fds)
             return NULL;
         }
 
+        cln = ngx_pool_cleanup_add(c->pool, 0);
+        if (cln == NULL) {
+            return NULL;
+        }
+
+        /* nothing fails any more: the descriptors have an owner */
+
+        cln->handler = ngx_mesh_handover_cleanup;
+        cln->data = ho;
+
         ngx_memcpy(ho->links, p, rest);
         ngx_memcpy(ho->fds, fds + 1, msg->links * sizeof(ngx_socket_t));
     }
@@ -535,6 +543,23 @@ ngx_mesh_handover_unpack(ngx_connection_t *c, u_char *p, ngx_socket_t *fds)
     c->start_time = (ngx_msec_t) msg->start_time;
 
     return ho;
+}
+
+
+/* links of a connection that became no session: the server refused it */
+
+static void
+ngx_mesh_handover_cleanup(void *data)
+{
+    ngx_mesh_handover_t *ho = data;
+
+    ngx_uint_t  i;
+
+    for (i = 0; i < ho->msg.links; i++) {
+        if (ho->fds[i] != (ngx_socket_t) -1) {
+            (void) ngx_close_socket(ho->fds[i]);
+        }
+    }
 }
 
 
@@ -603,6 +628,10 @@ ngx_mesh_handover_restore(ngx_mesh_session_t *ms, ngx_mesh_handover_t *ho)
     rc = NGX_OK;
 
     if (ho->codec.len) {
+
+        /* one that is not served here can still be told so */
+
+        ms->reader.codec = ngx_mesh_codec_find(&ho->codec);
         rc = NGX_DECLINED;
 
         for (i = 0; i < ms->conf->codecs->nelts; i++) {
@@ -638,6 +667,7 @@ ngx_mesh_handover_restore(ngx_mesh_session_t *ms, ngx_mesh_handover_t *ho)
             (void) ngx_close_socket(ho->fds[i]);
         }
 
+        ho->fds[i] = (ngx_socket_t) -1;
         p += record.sockaddr + record.name + record.nhead;
     }
 

@@ -348,7 +348,16 @@ ngx_mesh_handover_dial(u_char *name, ngx_log_t *log)
         && connect(s, (struct sockaddr *) &sun, sizeof(struct sockaddr_un))
            == 0)
     {
-        return s;
+        /* others may be able to write into the directory of the pid file */
+
+        if (ngx_mesh_handover_trusted(s, log)) {
+            return s;
+        }
+
+        (void) ngx_close_socket(s);
+        ngx_set_errno(NGX_EACCES);
+
+        return (ngx_socket_t) -1;
     }
 
     err = ngx_socket_errno;
@@ -362,6 +371,33 @@ ngx_mesh_handover_dial(u_char *name, ngx_log_t *log)
     ngx_set_errno(err);
 
     return (ngx_socket_t) -1;
+}
+
+
+/* the mode of the socket keeps others out, where systems look at it */
+
+ngx_uint_t
+ngx_mesh_handover_trusted(ngx_socket_t s, ngx_log_t *log)
+{
+#if (NGX_LINUX)
+    socklen_t     len;
+    struct ucred  cred;
+
+    len = sizeof(struct ucred);
+
+    if (getsockopt(s, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1) {
+        return 0;
+    }
+
+    if (cred.uid != 0 && cred.uid != geteuid()) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "hand-over with process %P of user %d is refused",
+                      cred.pid, (int) cred.uid);
+        return 0;
+    }
+#endif
+
+    return 1;
 }
 
 
@@ -504,7 +540,8 @@ ngx_mesh_handover_recvmsg(ngx_connection_t *c, void *p, size_t size,
 {
     ssize_t          n;
     ngx_err_t        err;
-    ngx_uint_t       room, len;
+    ngx_uint_t       i, room, len;
+    ngx_socket_t     s;
     struct iovec     iov;
     struct msghdr    msg;
     struct cmsghdr  *cmsg;
@@ -549,10 +586,18 @@ ngx_mesh_handover_recvmsg(ngx_connection_t *c, void *p, size_t size,
         }
 
         len = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(ngx_socket_t);
-        len = ngx_min(len, room);
 
-        ngx_memcpy(fds, CMSG_DATA(cmsg), len * sizeof(ngx_socket_t));
-        *nfds = len;
+        for (i = 0; i < len; i++) {
+            ngx_memcpy(&s, CMSG_DATA(cmsg) + i * sizeof(ngx_socket_t),
+                       sizeof(ngx_socket_t));
+
+            if (*nfds < room) {
+                fds[(*nfds)++] = s;
+
+            } else {
+                (void) ngx_close_socket(s);
+            }
+        }
     }
 
     return n;
