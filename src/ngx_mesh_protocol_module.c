@@ -15,6 +15,11 @@
 
 #define NGX_MESH_PROTOCOL_MAX_FRAME  0x7fffffff
 
+/* bytes and texts of a template that there is always room for */
+
+#define NGX_MESH_PROTOCOL_TEMPLATE   256
+#define NGX_MESH_PROTOCOL_TEXTS      3
+
 
 typedef struct {
     ngx_mesh_declared_t  *declared;     /* of the block being parsed */
@@ -547,7 +552,7 @@ ngx_mesh_protocol_check_template(ngx_conf_t *cf, ngx_str_t *name,
     ngx_mesh_declared_t *d, ngx_array_t *parts, char *what)
 {
     size_t            at;
-    ngx_uint_t        i, id, fixed, to;
+    ngx_uint_t        i, id, fixed, texts, to;
     ngx_mesh_part_t  *part;
     ngx_mesh_field_t *length;
 
@@ -561,6 +566,7 @@ ngx_mesh_protocol_check_template(ngx_conf_t *cf, ngx_str_t *name,
     id = 0;
     at = 0;
     fixed = 1;
+    texts = 0;
 
     for (i = 0; i < parts->nelts; i++) {
 
@@ -603,6 +609,8 @@ ngx_mesh_protocol_check_template(ngx_conf_t *cf, ngx_str_t *name,
             }
 
             fixed = 0;
+            texts++;
+            at += 5;
             break;
 
         case NGX_MESH_PART_STATUS:
@@ -619,6 +627,15 @@ ngx_mesh_protocol_check_template(ngx_conf_t *cf, ngx_str_t *name,
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%s\" of protocol \"%V\" has no {id}", what,
                            name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (at > NGX_MESH_PROTOCOL_TEMPLATE || texts > NGX_MESH_PROTOCOL_TEXTS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%s\" of protocol \"%V\" is too long, it may have "
+                           "%d bytes, of which each {text} takes 5, and %d "
+                           "{text}", what, name, NGX_MESH_PROTOCOL_TEMPLATE,
+                           NGX_MESH_PROTOCOL_TEXTS);
         return NGX_CONF_ERROR;
     }
 

@@ -211,6 +211,13 @@ refused('"error" of protocol "p" has {length} where no "length" is declared',
 refused('"heartbeat" of protocol "p" has {text}, which only an "error" has',
         "$ok kind 4 1 request=1 response=2 heartbeat_answer=3; "
         . "heartbeat '{text:u8}';");
+refused('"error" of protocol "p" is too long, it may have 256 bytes',
+        "$ok error '" . '00' x 257 . "';");
+accepted("$ok error '" . '00' x 256 . "';");
+refused('"error" of protocol "p" is too long, it may have 256 bytes',
+        "$ok error '" . '00' x 252 . "{text:u32}';");
+refused('"error" of protocol "p" is too long, it may have 256 bytes',
+        "$ok error '" . '{text:u8}' x 4 . "';");
 refused('"error" directive is duplicate', "$ok error '00'; error '00';");
 refused(invalid('slow=1', 'error_status', '"default=", which comes first'),
         "$ok error_status slow=1;");
