@@ -169,7 +169,8 @@ sub may_include {
     }
 
     # the libc and libraries; checksums are bytes too
-    return $room ne 'codec' || $header eq 'zlib.h' if $header !~ /^ngx_/;
+    return $room ne 'codec' || $header =~ /^(?:zlib|libdeflate)\.h$/
+        if $header !~ /^ngx_/;
 
     return 1 if $file =~ /ngx_mesh_(stream|http)_module\.c$/
                 && $header =~ /^ngx_$1\w*\.h$/;

@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <libdeflate.h>
 #include <zlib.h>
 
 #include "ngx_mesh_bolt.h"
@@ -300,7 +301,7 @@ ngx_mesh_bolt_whole(const ngx_mesh_codec_t *codec, u_char *p,
     if (f->check) {
         n = f->size - NGX_MESH_BOLT_CRC_SIZE;
 
-        if (crc32(0, p, (uInt) n) != ngx_mesh_bolt_u32(p + n)) {
+        if (libdeflate_crc32(0, p, n) != ngx_mesh_bolt_u32(p + n)) {
             f->bad = NGX_MESH_BAD_CHECKSUM;
         }
     }
@@ -487,8 +488,7 @@ ngx_mesh_bolt_error(const ngx_mesh_codec_t *codec, u_char *dst, size_t size,
     }
 
     if (crc) {
-        p = ngx_mesh_bolt_put_u32(p, (uint32_t) crc32(0, dst,
-                                                      (uInt) (p - dst)));
+        p = ngx_mesh_bolt_put_u32(p, libdeflate_crc32(0, dst, p - dst));
     }
 
     return p - dst;

@@ -46,7 +46,8 @@ sub program {
     make_path($out);
 
     my @command = ($cc, @warnings, @$flags, includes(), '-o', "$out/$name.$$",
-                   (map { "$root/$_" } @files), glob("$root/src/codec/*.c"), '-lz');
+                   (map { "$root/$_" } @files), glob("$root/src/codec/*.c"), '-lz',
+                   '-ldeflate');
 
     unless (system(@command) == 0 && rename("$out/$name.$$", "$out/$name")) {
         unlink "$out/$name.$$";
