@@ -261,7 +261,7 @@ ngx_mesh_handover_take(ngx_connection_t *channel, u_char *p, size_t n,
             (void) ngx_close_socket(fds[0]);
         }
 
-        for (i = 1; i < nfds; i++) {
+        for (i = 1; ho == NULL && i < nfds; i++) {
             (void) ngx_close_socket(fds[i]);
         }
 

@@ -181,15 +181,25 @@ ngx_int_t
 ngx_mesh_link_adopt(ngx_mesh_session_t *ms, ngx_socket_t s,
     ngx_mesh_handover_link_t *record, u_char *p)
 {
+    ngx_sockaddr_t        sa;
     ngx_mesh_link_t      *link;
     ngx_mesh_peer_t      *peer;
     ngx_connection_t     *c;
     ngx_mesh_bundle_t    *bundle;
     ngx_mesh_endpoint_t   endpoint;
 
+    /* in the message it stands anywhere */
+
+    if (record->sockaddr > sizeof(ngx_sockaddr_t)) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&sa, sizeof(ngx_sockaddr_t));
+    ngx_memcpy(&sa, p, record->sockaddr);
+
     ngx_memzero(&endpoint, sizeof(ngx_mesh_endpoint_t));
 
-    endpoint.sockaddr = (struct sockaddr *) p;
+    endpoint.sockaddr = &sa.sockaddr;
     endpoint.socklen = record->sockaddr;
     endpoint.name.data = p + record->sockaddr;
     endpoint.name.len = record->name;
