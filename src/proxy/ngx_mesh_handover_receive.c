@@ -252,7 +252,12 @@ ngx_mesh_handover_take(ngx_connection_t *channel, u_char *p, size_t n,
 
     if (rc != NGX_OK || ho == NULL) {
 
-        /* only these copies are closed, the sender has its own */
+        /* only these copies are closed, the sender has its own, unless it
+           died meanwhile */
+
+        if (rc != NGX_OK) {
+            ngx_mesh_count(NGX_MESH_M_HANDOVER_FAILED);
+        }
 
         if (c) {
             ngx_mesh_handover_drop(c);
