@@ -13,6 +13,7 @@
 #define NGX_MESH_HANDOVER_CHANNELS  8
 #define NGX_MESH_HANDOVER_WINDOW    64     /* unanswered messages of each */
 #define NGX_MESH_HANDOVER_TICK      50     /* ms */
+#define NGX_MESH_HANDOVER_HELLO     20     /* ticks to wait for it */
 #define NGX_MESH_HANDOVER_PATIENCE  10000  /* ms without any hello */
 #define NGX_MESH_HANDOVER_PAUSE     1000   /* ms after being turned away */
 
@@ -23,6 +24,7 @@ typedef struct {
     ngx_uint_t                 nsent;
     uint32_t                   seq;           /* of the next one */
     uint32_t                   answered;
+    ngx_uint_t                 waited;        /* for hello, ticks */
     ngx_msec_t                 after;         /* not opened before */
     unsigned                   ready:1;       /* hello came */
     unsigned                   full:1;        /* until an answer comes */
@@ -68,7 +70,6 @@ static size_t ngx_mesh_handover_pack_link(ngx_mesh_link_t *link, u_char *p,
     u_char *last);
 static void ngx_mesh_handover_hang(ngx_mesh_session_t *ms);
 static void ngx_mesh_handover_take_back(ngx_mesh_session_t *ms);
-static void ngx_mesh_handover_attach(ngx_connection_t *c);
 
 
 static ngx_mesh_leaving_t  ngx_mesh_leaving;
@@ -214,6 +215,7 @@ ngx_mesh_handover_open_channel(ngx_mesh_channel_t *ch)
     ch->nsent = 0;
     ch->seq = 0;
     ch->answered = 0;
+    ch->waited = 0;
     ch->ready = 0;
     ch->full = 0;
 
@@ -433,6 +435,15 @@ ngx_mesh_handover_tick_handler(ngx_event_t *ev)
 
     for (i = 0; i < NGX_MESH_HANDOVER_CHANNELS; i++) {
         l->channels[i].full = 0;
+
+        if (l->channels[i].connection && !l->channels[i].ready
+            && l->channels[i].waited++ == NGX_MESH_HANDOVER_HELLO)
+        {
+            /* nobody accepts there any more */
+
+            ngx_mesh_handover_close_channel(&l->channels[i]);
+        }
+
         ready += l->channels[i].ready;
         sent += l->channels[i].nsent;
     }
@@ -877,22 +888,5 @@ ngx_mesh_handover_take_back(ngx_mesh_session_t *ms)
         } else if (link->bundle->codec->id_bits == 0) {
             ngx_add_timer(&link->timer, NGX_MESH_LINK_IDLE);
         }
-    }
-}
-
-
-/* the event method tells at once what came meanwhile */
-
-static void
-ngx_mesh_handover_attach(ngx_connection_t *c)
-{
-    c->read->ready = 0;
-
-    if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
-
-        /* the read will find out */
-
-        c->read->ready = 1;
-        ngx_post_event(c->read, &ngx_posted_events);
     }
 }

@@ -95,6 +95,9 @@ typedef struct {
 /* the socket that this worker may accept on, -1: none */
 ngx_socket_t ngx_mesh_handover_listening(void);
 
+/* it will not accept any more */
+void ngx_mesh_handover_unlisten(void);
+
 /* connects to those who may take over; -1: there are none */
 ngx_socket_t ngx_mesh_handover_connect(ngx_log_t *log);
 
@@ -113,6 +116,7 @@ ssize_t ngx_mesh_handover_recvmsg(ngx_connection_t *c, void *p, size_t size,
 /* takes the connection out of the event method, which closing does not when
    another process has the same socket */
 void ngx_mesh_handover_detach(ngx_connection_t *c);
+void ngx_mesh_handover_attach(ngx_connection_t *c);
 
 /* totals of this generation of workers; the last one to leave logs them */
 void ngx_mesh_handover_total(ngx_uint_t sent, ngx_uint_t kept,

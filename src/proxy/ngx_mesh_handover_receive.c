@@ -82,6 +82,7 @@ ngx_mesh_handover_accept_handler(ngx_event_t *rev)
 
         /* who leaves takes nothing over; the master keeps the socket */
 
+        ngx_mesh_handover_unlisten();
         ngx_mesh_handover_detach(c);
         ngx_close_connection(c);
         return;

@@ -36,6 +36,7 @@ typedef struct {
 
 typedef struct {
     ngx_atomic_t               generation;
+    ngx_atomic_t               left;        /* the last that is leaving */
     ngx_mesh_generation_t      table[NGX_MESH_HANDOVER_GENERATIONS];
 } ngx_mesh_generations_t;
 
@@ -404,15 +405,39 @@ ngx_mesh_handover_trusted(ngx_socket_t s, ngx_log_t *log)
 ngx_socket_t
 ngx_mesh_handover_connect(ngx_log_t *log)
 {
+    ngx_socket_t             s;
+    ngx_mesh_generations_t  *shared;
+
+    shared = ngx_mesh_handover_shared;
+
     if (ngx_mesh_handover_shared == NULL || ngx_mesh_handover_base == 0) {
         return (ngx_socket_t) -1;
     }
 
-    if (ngx_mesh_handover_shared->generation != ngx_mesh_handover_own) {
-        return ngx_mesh_handover_dial(ngx_mesh_handover_path, log);
+    if (shared->generation == ngx_mesh_handover_own) {
+        return ngx_mesh_handover_scan(log, 0);
     }
 
-    return ngx_mesh_handover_scan(log, 0);
+    /* the newer workers of this master may be leaving themselves */
+
+    s = (ngx_socket_t) -1;
+
+    if (shared->left == shared->generation) {
+        s = ngx_mesh_handover_scan(log, 0);
+    }
+
+    if (s == (ngx_socket_t) -1) {
+        s = ngx_mesh_handover_dial(ngx_mesh_handover_path, log);
+    }
+
+    return s;
+}
+
+
+void
+ngx_mesh_handover_unlisten(void)
+{
+    ngx_mesh_handover_shared->left = ngx_mesh_handover_own;
 }
 
 
@@ -423,6 +448,13 @@ ngx_mesh_handover_listening(void)
 
     if (ngx_mesh_handover_shared == NULL) {
         return (ngx_socket_t) -1;
+    }
+
+    if (ngx_mesh_handover_shared->left == ngx_mesh_handover_own) {
+
+        /* a rollback */
+
+        ngx_mesh_handover_shared->left = 0;
     }
 
     g = ngx_mesh_handover_generation();
@@ -632,5 +664,22 @@ ngx_mesh_handover_detach(ngx_connection_t *c)
 
     if (c->read->timer_set) {
         ngx_del_timer(c->read);
+    }
+}
+
+
+/* the event method tells at once what came meanwhile */
+
+void
+ngx_mesh_handover_attach(ngx_connection_t *c)
+{
+    c->read->ready = 0;
+
+    if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+
+        /* the read will find out */
+
+        c->read->ready = 1;
+        ngx_post_event(c->read, &ngx_posted_events);
     }
 }
