@@ -19,6 +19,9 @@ use Time::HiRes qw(time sleep);
 
 my $upgrades = $ENV{TEST_MESH_LONG} ? 10 : 3;
 
+# a new master that cannot start ends without freeing its pools
+$ENV{ASAN_OPTIONS} = 'detect_leaks=0:abort_on_error=0:exitcode=99';
+
 my $t = Mesh::Upgrade->new(timeout => 180);
 my $serve = serve();
 
