@@ -74,6 +74,7 @@ ngx_mesh_peer_get(ngx_mesh_endpoint_t *endpoint)
 
     } else {
         ngx_rbtree_insert(&ngx_mesh_worker.peers, &peer->node);
+        peer->in_tree = 1;
     }
 
     return peer;
@@ -129,18 +130,24 @@ ngx_mesh_peer_release(ngx_mesh_peer_t *peer)
         return;
     }
 
-    if (ngx_queue_empty(&peer->queue)) {
-        ngx_rbtree_delete(&ngx_mesh_worker.peers, &peer->node);
+    next = NULL;
 
-    } else {
+    if (!ngx_queue_empty(&peer->queue)) {
         next = ngx_queue_data(ngx_queue_next(&peer->queue), ngx_mesh_peer_t,
                               queue);
-        ngx_rbtree_delete(&ngx_mesh_worker.peers, &peer->node);
         ngx_queue_remove(&peer->queue);
+    }
+
+    if (peer->in_tree) {
+        ngx_rbtree_delete(&ngx_mesh_worker.peers, &peer->node);
+    }
+
+    if (peer->in_tree && next) {
 
         /* the others of this hash stay in the tree through the next one */
 
         ngx_rbtree_insert(&ngx_mesh_worker.peers, &next->node);
+        next->in_tree = 1;
     }
 
     while (peer->bundles) {

@@ -277,6 +277,7 @@ struct ngx_mesh_peer_s {
     ngx_msec_t                 dial_after;
     ngx_uint_t                 dial_fails;
 
+    unsigned                   in_tree:1;      /* the first of its hash */
     unsigned                   ejected:1;      /* was logged as such */
     unsigned                   starting:1;     /* slow start goes on */
     unsigned                   is_readonly:1;
