@@ -114,6 +114,12 @@ is(went($client->call(service => 'demo.Echo')), 'ok',
    '... and goes on with the new one');
 
 
+$client->send(Mesh::Dubbo::request(service => 'demo.None', oneway => 1,
+                                   id => 78));
+ok((wait_for { !$t->metrics->{mesh_buffered_bytes} } 5),
+   '... where it needs no memory');
+
+
 # calls without ids, sent at once, are answered one by one in their order
 
 $client = $t->tcp('plain');

@@ -257,6 +257,15 @@ ngx_mesh_out_commit(ngx_mesh_out_t *out, size_t size)
 
 
 void
+ngx_mesh_out_cancel(ngx_mesh_out_t *out)
+{
+    if (out->size == 0 && out->first == out->last) {
+        ngx_mesh_out_destroy(out);
+    }
+}
+
+
+void
 ngx_mesh_out_append(ngx_mesh_out_t *out, ngx_mesh_chunk_t *chunk)
 {
     size_t  size;

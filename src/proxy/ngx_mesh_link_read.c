@@ -484,6 +484,7 @@ ngx_mesh_link_heartbeat(ngx_mesh_link_t *link)
 
     n = codec->heartbeat(codec, dst, 256, &f);
     if (n == 0) {
+        ngx_mesh_out_cancel(&link->out);
         return;
     }
 

@@ -431,6 +431,9 @@ ngx_int_t ngx_mesh_recv_buffer(void);
 u_char *ngx_mesh_out_reserve(ngx_mesh_out_t *out, size_t size);
 void ngx_mesh_out_commit(ngx_mesh_out_t *out, size_t size);
 
+/* nothing was written: no chunk is kept for it */
+void ngx_mesh_out_cancel(ngx_mesh_out_t *out);
+
 /* queues the chunk itself; takes over the caller's reference */
 void ngx_mesh_out_append(ngx_mesh_out_t *out, ngx_mesh_chunk_t *chunk);
 

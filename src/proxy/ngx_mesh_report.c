@@ -127,6 +127,9 @@ ngx_mesh_report_reply(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
             ngx_mesh_out_commit(&ms->out, n);
             ngx_mesh_session_post(ms);
             call->answered = 1;
+
+        } else {
+            ngx_mesh_out_cancel(&ms->out);
         }
 
         call->response_length = n;

@@ -61,6 +61,9 @@ ngx_mesh_session_drain(ngx_mesh_session_t *ms)
             ngx_mesh_count(NGX_MESH_M_NOTICE);
             ngx_mesh_session_post(ms);
             ms->untold = 0;
+
+        } else {
+            ngx_mesh_out_cancel(&ms->out);
         }
     }
 
