@@ -36,12 +36,14 @@ sub twins {
 }
 
 
-my @peers = map { Mesh::Peer->new(path => $_, value => 'ok') } twins();
+my @peers = map { Mesh::Peer->new(path => $_, value => 'ok',
+                                    methods => { never => { never => 1 } }) }
+            twins();
 
 $t->write_conf(<<"CONF");
 mesh {
     zone mesh:8m metrics=1m;
-    service demo.One { endpoint @{[$peers[0]->address]}; }
+    service demo.One { endpoint @{[$peers[0]->address]} max_fails=0; }
     service demo.Two { endpoint @{[$peers[1]->address]}; }
 }
 
@@ -72,5 +74,15 @@ ok((wait_for { $peers[1]->stats->{open} == 0 } 5), 'the later one is forgotten')
 is(went($client->call(service => "demo.$_")), 'ok', "another call of $_")
     for qw(One Two);
 is(($t->workers)[0], $worker, '... by the same worker');
+
+# ... and what the configuration says of them from their first call on
+
+$client->send(Mesh::Dubbo::request(service => 'demo.One', id => 5,
+                                   method => 'never'));
+wait_for { $peers[0]->stats->{methods}{never} } 5, 'the call';
+$peers[0]->close_all;
+isnt(went($client->recv_id(5, 5)), 'ok', 'an endpoint that fails');
+is(went($client->call(service => 'demo.One')), 'ok', '... goes on');
+is(scalar($t->grep_log(qr/is unavailable/)), 0, '... as with "max_fails=0"');
 
 $t->done;

@@ -203,8 +203,8 @@ ngx_mesh_link_adopt(ngx_mesh_session_t *ms, ngx_socket_t s,
     endpoint.socklen = record->sockaddr;
     endpoint.name.data = p + record->sockaddr;
     endpoint.name.len = record->name;
-    endpoint.max_fails = 1;
-    endpoint.fail_timeout = 10000;
+
+    /* how many failures it may have is known once it is called */
 
     peer = ngx_mesh_peer_get(&endpoint);
     if (peer == NULL) {

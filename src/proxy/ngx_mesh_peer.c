@@ -53,6 +53,15 @@ ngx_mesh_peer_get(ngx_mesh_endpoint_t *endpoint)
                                  endpoint->sockaddr, endpoint->socklen, 1)
                 == NGX_OK)
             {
+                if (peer->fail_timeout == 0) {
+
+                    /* a link was all that was known of it */
+
+                    peer->max_fails = endpoint->max_fails;
+                    peer->fail_timeout = endpoint->fail_timeout;
+                    peer->slow_start = endpoint->slow_start;
+                }
+
                 peer->refs++;
                 return peer;
             }
