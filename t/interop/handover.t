@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Real consumers under constant load notice nothing of reloads: no call fails,
-# no connection is made anew.
+# Real consumers under constant load notice nothing of reloads and upgrades: no
+# call fails, no connection is made anew.
 
 use strict;
 use warnings;
@@ -14,7 +14,7 @@ use lib "$FindBin::Bin/lib", "$FindBin::Bin/../lib";
 use Interop qw(prepare);
 use Interop::Jvm;
 use Mesh::Port qw(free_port);
-use Mesh::Test;
+use Mesh::Upgrade;
 
 use Time::HiRes qw(sleep);
 
@@ -29,7 +29,7 @@ my (%provider, %consumer);
 
 prepare();
 
-my $t = Mesh::Test->new(timeout => 120 + 3 * $reloads);
+my $t = Mesh::Upgrade->new(timeout => 120 + 3 * $reloads);
 
 $t->write_conf(<<"CONF");
 worker_processes 2;
@@ -89,16 +89,6 @@ for (1 .. $reloads) {
     $refused++ unless $t->reload;
 }
 
-sleep 0.5;
-
-for my $sdk (sort keys %SDK) {
-    my $r = $consumer{$sdk}->ask('end', as => 'load');
-    cmp_ok($r->{good}, '>', 20 * $reloads, "$sdk: calls through $reloads "
-           . 'reloads');
-    is("$r->{wrong} $r->{failed}", '0 0', '... all answered, and right')
-        or diag(explain($r));
-}
-
 is($refused, 0, 'no reload was refused');
 is($t->metrics->{mesh_client_connections_total}, $clients,
    'no consumer had to connect anew');
@@ -108,6 +98,27 @@ cmp_ok($t->sum($t->metrics, 'mesh_handovers_total', event => 'sent'), '>=',
        $reloads, 'they were handed over');
 cmp_ok($t->sum($t->metrics, 'mesh_handovers_total', event => 'paused'), '>', 0,
        '... between calls that overlap');
+
+
+# a new master counts anew: whoever it has was handed to it
+
+for my $n (1, 2) {
+    my $old = $t->usr2;
+    ok($old && $t->leave($old), "upgrade $n");
+}
+
+ok(wait_for(sub { $t->handed('received') >= $clients }, 10),
+   'they are with the last master');
+is($t->metrics->{mesh_client_connections_total}, 0,
+   '... to which none had to connect');
+
+for my $sdk (sort keys %SDK) {
+    my $r = $consumer{$sdk}->ask('end', as => 'load');
+    cmp_ok($r->{good}, '>', 20 * $reloads, "$sdk: calls through $reloads "
+           . 'reloads');
+    is("$r->{wrong} $r->{failed}", '0 0', '... all answered, and right')
+        or diag(explain($r));
+}
 
 $_->stop for values %consumer, values %provider;
 $t->done;
