@@ -425,8 +425,10 @@ char *
 ngx_mesh_protocol_kind(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char                 *rv;
+    uint64_t              bits;
     ngx_str_t            *value;
     ngx_uint_t            i;
+    ngx_mesh_kind_t      *kinds;
     ngx_mesh_declared_t  *d;
 
     d = ngx_mesh_protocol_declared(cf);
@@ -472,6 +474,19 @@ ngx_mesh_protocol_kind(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "heartbeat_answer=, readonly= or event= with "
                            "numbers");
         default:
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    bits = ((uint64_t) -1 >> (64 - d->kind.size * 8)) & d->kind_mask;
+    kinds = d->kinds.elts;
+
+    for (i = 0; i < d->kinds.nelts; i++) {
+        if (kinds[i].value & ~bits) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "the value 0x%xL in \"kind\" never comes, the "
+                               "field and its mask have the bits 0x%xL",
+                               kinds[i].value, bits);
             return NGX_CONF_ERROR;
         }
     }

@@ -135,6 +135,10 @@ refused(invalid('request=1,', 'kind', 'mask=, request='),
         "$ok kind 4 1 request=1,;");
 refused('duplicate value in "response=2,1"',
         "$ok kind 4 1 request=1 response=2,1;");
+refused('the value 0x1 in "kind" never comes, the field and its mask have the '
+        . 'bits 0x80', "$ok kind 4 1 mask=0x80 request=0x80 response=1;");
+refused('the value 0x100 in "kind" never comes',
+        "$ok kind 4 1 request=0x100 response=1;");
 refused('has a "kind" of heartbeats and no "heartbeat_answer"',
         "$ok kind 4 1 request=1 response=2 heartbeat=3;");
 refused('has a "heartbeat" and no "kind ... heartbeat_answer="',

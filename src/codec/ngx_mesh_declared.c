@@ -20,6 +20,8 @@ static ngx_int_t ngx_mesh_declared_size(ngx_mesh_declared_t *d, u_char *p,
     ngx_uint_t to, ngx_mesh_frame_t *f);
 static void ngx_mesh_declared_status(ngx_mesh_declared_t *d, u_char *p,
     ngx_mesh_frame_t *f);
+static void ngx_mesh_declared_timeout(ngx_mesh_declared_t *d, u_char *p,
+    ngx_mesh_frame_t *f);
 static u_char *ngx_mesh_declared_id(ngx_mesh_declared_t *d, u_char *p,
     size_t n);
 static ngx_int_t ngx_mesh_declared_whole(const ngx_mesh_codec_t *codec,
@@ -181,9 +183,7 @@ ngx_mesh_declared_head(const ngx_mesh_codec_t *codec, u_char *p, size_t n,
         ngx_mesh_declared_status(d, p, f);
 
     } else if (d->timeout.size) {
-        f->timeout = (uint32_t) ngx_min(ngx_mesh_declared_get(&d->timeout, p),
-                                        0x7fffffff / d->timeout_unit)
-                     * d->timeout_unit;
+        ngx_mesh_declared_timeout(d, p, f);
     }
 
     if (d->id.size == 0) {
@@ -317,6 +317,25 @@ ngx_mesh_declared_status(ngx_mesh_declared_t *d, u_char *p,
     }
 
     f->status = (uint16_t) ngx_min(status, 0xffff);
+}
+
+
+/* a negative one is none, as 0 is */
+
+static void
+ngx_mesh_declared_timeout(ngx_mesh_declared_t *d, u_char *p,
+    ngx_mesh_frame_t *f)
+{
+    uint64_t  n;
+
+    n = ngx_mesh_declared_get(&d->timeout, p);
+
+    if (n >> (d->timeout.size * 8 - 1)) {
+        return;
+    }
+
+    f->timeout = (uint32_t) ngx_min(n, 0x7fffffff / d->timeout_unit)
+                 * d->timeout_unit;
 }
 
 

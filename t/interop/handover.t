@@ -77,7 +77,11 @@ for my $sdk (sort keys %SDK) {
        'ok', "$sdk: a call");
 }
 
-my $clients = $t->metrics->{mesh_client_connections_total};
+# workers publish what they count once a second
+my $clients = keys %SDK;
+ok(wait_for(sub {
+    $t->metrics->{mesh_client_connections_total} == $clients
+}, 10), 'a connection of each');
 
 $_->ask('load', as => 'load', refs => 'mesh', threads => 16)
     for values %consumer;
