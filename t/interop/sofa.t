@@ -591,7 +591,7 @@ sub part_terminated {
     $jvm->ask('load', as => 'load', refs => 'pair', threads => 16);
     sleep 0.5;
     $provider{b}->kill('TERM');
-    my $took = $provider{b}->gone(10);
+    my $took = $provider{b}->gone(30);
     ok(defined $took, 'one of them stops');
     sleep 0.5;
     my $r = $jvm->ask('end', as => 'load');
