@@ -151,6 +151,7 @@ static ngx_int_t
 ngx_mesh_core_init_store(ngx_shm_zone_t *shm_zone, ngx_mesh_zone_t *zone)
 {
     size_t      size;
+    ngx_int_t   rc;
     ngx_uint_t  log_nomem;
 
     log_nomem = zone->shpool->log_nomem;
@@ -171,17 +172,21 @@ ngx_mesh_core_init_store(ngx_shm_zone_t *shm_zone, ngx_mesh_zone_t *zone)
     zone->shpool->log_nomem = log_nomem;
     zone->store_size = size;
 
-    if (zone->store == NULL
-        || ngx_mesh_live_open(zone->store, size, zone->shpool, 1) != NGX_OK)
-    {
+    rc = NGX_DECLINED;
+
+    if (zone->store) {
+        rc = ngx_mesh_live_check(zone->store, size, zone->shpool, 1,
+                                 zone->table, shm_zone->shm.log);
+    }
+
+    if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
                       "zone \"%V\" of %uzk has no room for services, "
                       "enlarge it", &shm_zone->shm.name,
                       shm_zone->shm.size / 1024);
-        return NGX_ERROR;
     }
 
-    return ngx_mesh_live_apply(zone->table, 1, shm_zone->shm.log);
+    return rc == NGX_OK ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -193,6 +198,19 @@ ngx_mesh_core_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
     if (data) {
         return ngx_mesh_core_reuse_zone(shm_zone, data);
+    }
+
+    /* one process goes on with all it has of the old zone */
+
+    if (ngx_process == NGX_PROCESS_SINGLE && !ngx_test_config
+        && !ngx_is_init_cycle(ngx_cycle)
+        && ngx_mesh_get_conf((ngx_cycle_t *) ngx_cycle, &ngx_mesh_core_module))
+    {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "zone \"%V\" cannot take the place of another while "
+                      "\"master_process\" is off, restart nginx",
+                      &shm_zone->shm.name);
+        return NGX_ERROR;
     }
 
     zone = shm_zone->data;
@@ -251,15 +269,19 @@ ngx_mesh_core_reuse_zone(ngx_shm_zone_t *shm_zone, ngx_mesh_zone_t *old)
         return NGX_ERROR;
     }
 
-    if (rc != NGX_OK
-        || ngx_mesh_live_open(zone->store, zone->store_size, zone->shpool, 0)
-           != NGX_OK)
-    {
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_live_check(zone->store, zone->store_size, zone->shpool,
+                                 0, zone->table, shm_zone->shm.log);
+
+    } else {
+        rc = NGX_DECLINED;
+    }
+
+    if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
                       "zone \"%V\" was made by another version, "
                       "give the zone another name", &shm_zone->shm.name);
-        return NGX_ERROR;
     }
 
-    return ngx_mesh_live_apply(zone->table, 1, shm_zone->shm.log);
+    return rc == NGX_OK ? NGX_OK : NGX_ERROR;
 }

@@ -515,10 +515,10 @@ ngx_mesh_init_module(ngx_cycle_t *cycle)
      * stop a master whose old workers serve
      */
 
-    if (ngx_mesh_live_open(zone->store, zone->store_size, zone->shpool, 0)
+    if (ngx_mesh_live_open(zone->store, zone->store_size, zone->shpool)
         == NGX_OK)
     {
-        (void) ngx_mesh_live_apply(ccf->table, 0, cycle->log);
+        (void) ngx_mesh_live_apply(ccf->table, cycle->log);
     }
 
     return NGX_OK;
@@ -546,7 +546,7 @@ ngx_mesh_init_process(ngx_cycle_t *cycle)
 
     zone = ccf->zone->data;
 
-    if (ngx_mesh_live_open(zone->store, zone->store_size, zone->shpool, 0)
+    if (ngx_mesh_live_open(zone->store, zone->store_size, zone->shpool)
         != NGX_OK)
     {
         return NGX_ERROR;

@@ -109,4 +109,11 @@ isnt($status, 0, 'more services than the zone holds');
 like($said, qr/the services of the configuration need \d+k of the mesh zone, /,
      '... says so');
 
+$t->write_conf(conf(service => "endpoint @{[$b->address]};", mesh => $many,
+                    main => 'worker_processes 2;'));
+my @before = map { call($_) } @clients;
+ok(!$t->reload, 'a reload with more services than fit');
+is(join(' ', map { call($_) } @clients), "@before", '... changes nothing');
+is(call($clients[0], 'many.S1'), 'status 60', '... not even in part');
+
 $t->done;

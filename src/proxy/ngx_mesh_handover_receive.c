@@ -12,7 +12,7 @@
 
 /* pause (ms) when there are no more descriptors */
 
-#define NGX_MESH_HANDOVER_PAUSE  500
+#define NGX_MESH_HANDOVER_RETRY  500
 
 
 static void ngx_mesh_handover_accept_handler(ngx_event_t *rev);
@@ -111,7 +111,7 @@ ngx_mesh_handover_accept_handler(ngx_event_t *rev)
         /* whoever waits there would be told of again and again */
 
         if (ngx_del_event(rev, NGX_READ_EVENT, NGX_DISABLE_EVENT) == NGX_OK) {
-            ngx_add_timer(rev, NGX_MESH_HANDOVER_PAUSE);
+            ngx_add_timer(rev, NGX_MESH_HANDOVER_RETRY);
         }
 
         return;

@@ -39,13 +39,17 @@ struct ngx_mesh_live_s {
 
 static void ngx_mesh_live_lock(void *data);
 static void ngx_mesh_live_unlock(void *data);
+static ngx_int_t ngx_mesh_live_attach(ngx_mesh_store_t *store, void *region,
+    size_t size, ngx_slab_pool_t *shpool);
+static ngx_int_t ngx_mesh_live_commit(ngx_mesh_store_t *store,
+    ngx_mesh_table_t *table, ngx_uint_t dry, ngx_log_t *log);
 static ngx_int_t ngx_mesh_live_ops(ngx_mesh_table_t *table,
     ngx_array_t *ops, ngx_pool_t *pool);
-static ngx_int_t ngx_mesh_live_removals(ngx_mesh_table_t *table,
-    ngx_array_t *ops, ngx_pool_t *pool);
+static ngx_int_t ngx_mesh_live_removals(ngx_mesh_store_t *store,
+    ngx_mesh_table_t *table, ngx_array_t *ops, ngx_pool_t *pool);
 static ngx_mesh_live_t *ngx_mesh_live_cached(ngx_str_t *key, uint32_t hash);
 static void ngx_mesh_live_drop(ngx_mesh_live_t *live);
-static void ngx_mesh_live_tidy(void);
+static void ngx_mesh_live_tidy(ngx_uint_t all);
 static ngx_mesh_service_t *ngx_mesh_live_keep(ngx_mesh_service_t *service,
     ngx_str_t *key, uint32_t hash, uint64_t modified, ngx_uint_t nitems);
 static ngx_mesh_service_t *ngx_mesh_live_read(ngx_mesh_live_t *live,
@@ -56,6 +60,7 @@ static ngx_mesh_service_t *ngx_mesh_live_union(ngx_mesh_live_t *live,
 
 
 static ngx_mesh_store_t   ngx_mesh_live_store;
+static void              *ngx_mesh_live_region;
 static ngx_mesh_live_t   *ngx_mesh_live_cache[NGX_MESH_LIVE_BUCKETS];
 static ngx_uint_t         ngx_mesh_live_n;
 
@@ -76,11 +81,24 @@ ngx_mesh_live_unlock(void *data)
 }
 
 
-ngx_int_t
-ngx_mesh_live_open(void *region, size_t size, ngx_slab_pool_t *shpool,
-    ngx_uint_t fresh)
+static ngx_int_t
+ngx_mesh_live_attach(ngx_mesh_store_t *store, void *region, size_t size,
+    ngx_slab_pool_t *shpool)
 {
-    ngx_time_t  *tp;
+    store->lock = ngx_mesh_live_lock;
+    store->unlock = ngx_mesh_live_unlock;
+    store->data = &shpool->mutex;
+
+    return ngx_mesh_store_attach(store, region, size);
+}
+
+
+ngx_int_t
+ngx_mesh_live_check(void *region, size_t size, ngx_slab_pool_t *shpool,
+    ngx_uint_t fresh, ngx_mesh_table_t *table, ngx_log_t *log)
+{
+    ngx_time_t        *tp;
+    ngx_mesh_store_t   store;
 
     if (fresh) {
         tp = ngx_timeofday();
@@ -91,20 +109,43 @@ ngx_mesh_live_open(void *region, size_t size, ngx_slab_pool_t *shpool,
                                   ^ (uint64_t) ngx_pid)
             != NGX_OK)
         {
-            return NGX_ERROR;
+            return NGX_DECLINED;
         }
     }
 
-    ngx_mesh_live_store.lock = ngx_mesh_live_lock;
-    ngx_mesh_live_store.unlock = ngx_mesh_live_unlock;
-    ngx_mesh_live_store.data = &shpool->mutex;
+    if (ngx_mesh_live_attach(&store, region, size, shpool) != NGX_OK) {
+        return NGX_DECLINED;
+    }
 
-    return ngx_mesh_store_attach(&ngx_mesh_live_store, region, size);
+    return ngx_mesh_live_commit(&store, table, 1, log);
 }
 
 
 ngx_int_t
-ngx_mesh_live_apply(ngx_mesh_table_t *table, ngx_uint_t dry, ngx_log_t *log)
+ngx_mesh_live_open(void *region, size_t size, ngx_slab_pool_t *shpool)
+{
+    if (region != ngx_mesh_live_region) {
+
+        /* what was kept is of another table, whose revisions mean nothing */
+
+        ngx_mesh_live_tidy(1);
+        ngx_mesh_live_region = region;
+    }
+
+    return ngx_mesh_live_attach(&ngx_mesh_live_store, region, size, shpool);
+}
+
+
+ngx_int_t
+ngx_mesh_live_apply(ngx_mesh_table_t *table, ngx_log_t *log)
+{
+    return ngx_mesh_live_commit(&ngx_mesh_live_store, table, 0, log);
+}
+
+
+static ngx_int_t
+ngx_mesh_live_commit(ngx_mesh_store_t *store, ngx_mesh_table_t *table,
+    ngx_uint_t dry, ngx_log_t *log)
 {
     ngx_int_t                 rc;
     ngx_pool_t               *pool;
@@ -120,13 +161,13 @@ ngx_mesh_live_apply(ngx_mesh_table_t *table, ngx_uint_t dry, ngx_log_t *log)
 
     if (ngx_array_init(&ops, pool, 64, sizeof(ngx_mesh_store_op_t)) != NGX_OK
         || ngx_mesh_live_ops(table, &ops, pool) != NGX_OK
-        || ngx_mesh_live_removals(table, &ops, pool) != NGX_OK)
+        || ngx_mesh_live_removals(store, table, &ops, pool) != NGX_OK)
     {
         goto done;
     }
 
-    switch (ngx_mesh_store_commit(&ngx_mesh_live_store, ops.elts, ops.nelts, 0,
-                                  dry, &result, log))
+    switch (ngx_mesh_store_commit(store, ops.elts, ops.nelts, 0, dry, &result,
+                                  log))
     {
 
     case NGX_MESH_STORE_OK:
@@ -197,8 +238,8 @@ ngx_mesh_live_ops(ngx_mesh_table_t *table, ngx_array_t *ops, ngx_pool_t *pool)
 /* what an earlier configuration had and this one has not */
 
 static ngx_int_t
-ngx_mesh_live_removals(ngx_mesh_table_t *table, ngx_array_t *ops,
-    ngx_pool_t *pool)
+ngx_mesh_live_removals(ngx_mesh_store_t *store, ngx_mesh_table_t *table,
+    ngx_array_t *ops, ngx_pool_t *pool)
 {
     uint64_t                revision;
     ngx_str_t               owner;
@@ -210,9 +251,8 @@ ngx_mesh_live_removals(ngx_mesh_table_t *table, ngx_array_t *ops,
 
     if (ngx_array_init(&items, pool, 64, sizeof(ngx_mesh_store_item_t))
         != NGX_OK
-        || ngx_mesh_store_list(&ngx_mesh_live_store, NGX_MESH_ITEM_SERVICE,
-                               NULL, NULL, 0, (ngx_uint_t) -1, pool, &items,
-                               &revision)
+        || ngx_mesh_store_list(store, NGX_MESH_ITEM_SERVICE, NULL, NULL, 0,
+                               (ngx_uint_t) -1, pool, &items, &revision)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -362,7 +402,7 @@ ngx_mesh_live_drop(ngx_mesh_live_t *live)
 
 
 static void
-ngx_mesh_live_tidy(void)
+ngx_mesh_live_tidy(ngx_uint_t all)
 {
     ngx_uint_t        i;
     ngx_mesh_live_t  *live, *next;
@@ -372,7 +412,7 @@ ngx_mesh_live_tidy(void)
         for (live = ngx_mesh_live_cache[i]; live; live = next) {
             next = live->next;
 
-            if (live->service->refs == 1) {
+            if (all || live->service->refs == 1) {
                 ngx_mesh_live_drop(live);
             }
         }
@@ -389,7 +429,7 @@ ngx_mesh_live_keep(ngx_mesh_service_t *service, ngx_str_t *key, uint32_t hash,
     ngx_mesh_live_t  *live;
 
     if (ngx_mesh_live_n > NGX_MESH_LIVE_IDLE) {
-        ngx_mesh_live_tidy();
+        ngx_mesh_live_tidy(0);
     }
 
     live = ngx_palloc(service->pool, sizeof(ngx_mesh_live_t) + key->len);

@@ -113,18 +113,27 @@ ngx_mesh_service_t *ngx_mesh_table_next(ngx_mesh_table_t *table,
  */
 
 /*
- * Takes the region of the zone as the table; "fresh" makes one of it.
- * NGX_DECLINED: it was made by another version.
+ * Sees whether the services of a configuration fit into the region of its
+ * zone, and changes nothing; "fresh" makes a table of the region first.
+ * NGX_DECLINED: it was made by another version, or is too small for a table.
+ * NGX_ERROR: they do not fit, which was logged.
+ */
+ngx_int_t ngx_mesh_live_check(void *region, size_t size,
+    ngx_slab_pool_t *shpool, ngx_uint_t fresh, ngx_mesh_table_t *table,
+    ngx_log_t *log);
+
+/*
+ * Makes the region the table in force of this process, which the functions
+ * below are about.  NGX_DECLINED: it was made by another version.
  */
 ngx_int_t ngx_mesh_live_open(void *region, size_t size,
-    ngx_slab_pool_t *shpool, ngx_uint_t fresh);
+    ngx_slab_pool_t *shpool);
 
 /*
  * Makes the services of owner "config" those of a configuration's table.
- * With "dry" it is only seen whether they fit.  Logs what is wrong.
+ * Logs what is wrong.
  */
-ngx_int_t ngx_mesh_live_apply(ngx_mesh_table_t *table, ngx_uint_t dry,
-    ngx_log_t *log);
+ngx_int_t ngx_mesh_live_apply(ngx_mesh_table_t *table, ngx_log_t *log);
 
 /* bytes that a zone needs for the table at least */
 #define NGX_MESH_LIVE_MIN_SIZE  65536
