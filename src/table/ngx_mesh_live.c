@@ -23,6 +23,9 @@
 /* kept though nobody uses them */
 #define NGX_MESH_LIVE_IDLE     1024
 
+/* tries for the lock before its owner is looked at */
+#define NGX_MESH_LIVE_SPIN     2048
+
 
 typedef struct ngx_mesh_live_s  ngx_mesh_live_t;
 
@@ -38,6 +41,7 @@ struct ngx_mesh_live_s {
 
 
 static void ngx_mesh_live_lock(void *data);
+static ngx_uint_t ngx_mesh_live_dead(ngx_pid_t pid);
 static void ngx_mesh_live_unlock(void *data);
 static ngx_int_t ngx_mesh_live_attach(ngx_mesh_store_t *store, void *region,
     size_t size, ngx_slab_pool_t *shpool);
@@ -67,10 +71,60 @@ static ngx_uint_t         ngx_mesh_live_n;
 static ngx_str_t          ngx_mesh_live_config = ngx_string("config");
 
 
+/*
+ * The lock of whoever died with it is taken from him.  For a worker that died
+ * the master does so too, but not while it waits here itself, and nobody does
+ * for a master.
+ */
+
 static void
 ngx_mesh_live_lock(void *data)
 {
-    ngx_shmtx_lock(data);
+    ngx_shmtx_t *mtx = data;
+
+    ngx_pid_t   owner;
+    ngx_uint_t  i;
+
+    for ( ;; ) {
+
+        for (i = 0; i < NGX_MESH_LIVE_SPIN; i++) {
+            if (ngx_shmtx_trylock(mtx)) {
+                return;
+            }
+
+            ngx_cpu_pause();
+        }
+
+        owner = (ngx_pid_t) *mtx->lock;
+
+        if (owner && ngx_mesh_live_dead(owner)
+            && ngx_shmtx_force_unlock(mtx, owner))
+        {
+            ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                          "the mesh zone was locked by process %P, "
+                          "which is gone", owner);
+        }
+
+        ngx_sched_yield();
+    }
+}
+
+
+static ngx_uint_t
+ngx_mesh_live_dead(ngx_pid_t pid)
+{
+    siginfo_t  info;
+
+    if (kill(pid, 0) == -1) {
+        return ngx_errno == NGX_ESRCH;
+    }
+
+    /* a child that was not waited for yet has ended all the same */
+
+    ngx_memzero(&info, sizeof(siginfo_t));
+
+    return waitid(P_PID, pid, &info, WEXITED|WNOHANG|WNOWAIT) == 0
+           && info.si_pid == pid;
 }
 
 
