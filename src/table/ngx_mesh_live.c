@@ -6,8 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_mesh_record.h"
-#include "ngx_mesh_store.h"
+#include "ngx_mesh_table_int.h"
 
 
 /*
@@ -34,10 +33,24 @@ struct ngx_mesh_live_s {
     ngx_mesh_service_t      *service;      /* whose pool this is in */
     ngx_str_t                key;
     uint32_t                 hash;
-    uint64_t                 modified;     /* latest of its items */
-    ngx_uint_t               nitems;
+    ngx_mesh_store_known_t   known;        /* of its items */
     uint64_t                 checked;      /* revision */
 };
+
+
+#define NGX_MESH_LIVE_SERVICES   0
+#define NGX_MESH_LIVE_ENDPOINTS  1
+#define NGX_MESH_LIVE_OVERRIDES  2
+#define NGX_MESH_LIVE_TYPES      3
+
+/* items of a service, or of all services of an interface */
+
+typedef struct {
+    ngx_array_t              items[NGX_MESH_LIVE_TYPES];
+    ngx_uint_t               next[NGX_MESH_LIVE_TYPES];
+    ngx_mesh_store_known_t   known;
+    uint64_t                 revision;
+} ngx_mesh_live_read_t;
 
 
 static void ngx_mesh_live_lock(void *data);
@@ -45,30 +58,32 @@ static ngx_uint_t ngx_mesh_live_dead(ngx_pid_t pid);
 static void ngx_mesh_live_unlock(void *data);
 static ngx_int_t ngx_mesh_live_attach(ngx_mesh_store_t *store, void *region,
     size_t size, ngx_slab_pool_t *shpool);
-static ngx_int_t ngx_mesh_live_commit(ngx_mesh_store_t *store,
-    ngx_mesh_table_t *table, ngx_uint_t dry, ngx_log_t *log);
-static ngx_int_t ngx_mesh_live_ops(ngx_mesh_table_t *table,
-    ngx_array_t *ops, ngx_pool_t *pool);
-static ngx_int_t ngx_mesh_live_removals(ngx_mesh_store_t *store,
-    ngx_mesh_table_t *table, ngx_array_t *ops, ngx_pool_t *pool);
 static ngx_mesh_live_t *ngx_mesh_live_cached(ngx_str_t *key, uint32_t hash);
 static void ngx_mesh_live_drop(ngx_mesh_live_t *live);
 static void ngx_mesh_live_tidy(ngx_uint_t all);
 static ngx_mesh_service_t *ngx_mesh_live_keep(ngx_mesh_service_t *service,
-    ngx_str_t *key, uint32_t hash, uint64_t modified, ngx_uint_t nitems);
+    ngx_str_t *key, uint32_t hash, ngx_mesh_live_read_t *read);
 static ngx_mesh_service_t *ngx_mesh_live_read(ngx_mesh_live_t *live,
-    ngx_str_t *key, uint32_t hash, ngx_pool_t *temp);
-static ngx_mesh_service_t *ngx_mesh_live_union(ngx_mesh_live_t *live,
-    ngx_str_t *key, uint32_t hash, ngx_str_t *group, ngx_str_t *interface,
-    ngx_str_t *version, ngx_pool_t *temp);
+    ngx_str_t *key, uint32_t hash, ngx_mesh_service_t *asked,
+    ngx_pool_t *temp);
+static ngx_int_t ngx_mesh_live_select(ngx_mesh_live_read_t *read,
+    ngx_str_t *key, ngx_mesh_service_t *asked, ngx_pool_t *pool,
+    ngx_pool_t *temp);
+static ngx_mesh_service_t *ngx_mesh_live_join(ngx_mesh_live_read_t *read,
+    ngx_mesh_service_t *asked, ngx_pool_t *pool, ngx_pool_t *temp);
+static ngx_int_t ngx_mesh_live_fill(ngx_mesh_live_read_t *read,
+    ngx_mesh_store_item_t *item, ngx_mesh_service_t *service,
+    ngx_pool_t *pool);
+static ngx_int_t ngx_mesh_live_endpoint(ngx_mesh_live_read_t *read,
+    ngx_mesh_store_item_t *item, ngx_mesh_service_t *service,
+    ngx_mesh_endpoint_t *ep, ngx_pool_t *pool);
+static ngx_uint_t ngx_mesh_live_rank(ngx_str_t *owner);
 
 
 static ngx_mesh_store_t   ngx_mesh_live_store;
 static void              *ngx_mesh_live_region;
 static ngx_mesh_live_t   *ngx_mesh_live_cache[NGX_MESH_LIVE_BUCKETS];
 static ngx_uint_t         ngx_mesh_live_n;
-
-static ngx_str_t          ngx_mesh_live_config = ngx_string("config");
 
 
 /*
@@ -171,7 +186,7 @@ ngx_mesh_live_check(void *region, size_t size, ngx_slab_pool_t *shpool,
         return NGX_DECLINED;
     }
 
-    return ngx_mesh_live_commit(&store, table, 1, log);
+    return ngx_mesh_apply(&store, table, 1, log);
 }
 
 
@@ -193,158 +208,14 @@ ngx_mesh_live_open(void *region, size_t size, ngx_slab_pool_t *shpool)
 ngx_int_t
 ngx_mesh_live_apply(ngx_mesh_table_t *table, ngx_log_t *log)
 {
-    return ngx_mesh_live_commit(&ngx_mesh_live_store, table, 0, log);
+    return ngx_mesh_apply(&ngx_mesh_live_store, table, 0, log);
 }
 
 
-static ngx_int_t
-ngx_mesh_live_commit(ngx_mesh_store_t *store, ngx_mesh_table_t *table,
-    ngx_uint_t dry, ngx_log_t *log)
+ngx_mesh_store_t *
+ngx_mesh_live(void)
 {
-    ngx_int_t                 rc;
-    ngx_pool_t               *pool;
-    ngx_array_t               ops;
-    ngx_mesh_store_result_t   result;
-
-    pool = ngx_create_pool(4096, log);
-    if (pool == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = NGX_ERROR;
-
-    if (ngx_array_init(&ops, pool, 64, sizeof(ngx_mesh_store_op_t)) != NGX_OK
-        || ngx_mesh_live_ops(table, &ops, pool) != NGX_OK
-        || ngx_mesh_live_removals(store, table, &ops, pool) != NGX_OK)
-    {
-        goto done;
-    }
-
-    switch (ngx_mesh_store_commit(store, ops.elts, ops.nelts, 0, dry, &result,
-                                  log))
-    {
-
-    case NGX_MESH_STORE_OK:
-    case NGX_MESH_STORE_SAME:
-        rc = NGX_OK;
-        break;
-
-    case NGX_MESH_STORE_FULL:
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "the services of the configuration need %uzk of the "
-                      "mesh zone, %uzk are free, %uzk of them in one piece: "
-                      "enlarge the zone", result.needed / 1024 + 1,
-                      result.free / 1024, result.largest / 1024);
-        break;
-
-    default:
-        ngx_log_error(NGX_LOG_ALERT, log, 0,
-                      "the services of the configuration cannot be stored");
-        break;
-    }
-
-done:
-
-    ngx_destroy_pool(pool);
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_mesh_live_ops(ngx_mesh_table_t *table, ngx_array_t *ops, ngx_pool_t *pool)
-{
-    void                 *iterator;
-    ngx_mesh_service_t   *service;
-    ngx_mesh_store_op_t  *op;
-
-    iterator = NULL;
-
-    while ((service = ngx_mesh_table_next(table, &iterator)) != NULL) {
-
-        op = ngx_array_push(ops);
-        if (op == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memzero(op, sizeof(ngx_mesh_store_op_t));
-
-        op->type = NGX_MESH_ITEM_SERVICE;
-        op->value.len = ngx_mesh_record_size(service, &ngx_mesh_live_config);
-        op->value.data = ngx_palloc(pool, op->value.len);
-
-        if (op->value.data == NULL
-            || ngx_mesh_record_key(&op->key, &service->group,
-                                   &service->interface, &service->version,
-                                   pool)
-               != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        ngx_mesh_record_write(op->value.data, service, &ngx_mesh_live_config);
-    }
-
-    return NGX_OK;
-}
-
-
-/* what an earlier configuration had and this one has not */
-
-static ngx_int_t
-ngx_mesh_live_removals(ngx_mesh_store_t *store, ngx_mesh_table_t *table,
-    ngx_array_t *ops, ngx_pool_t *pool)
-{
-    uint64_t                revision;
-    ngx_str_t               owner;
-    ngx_uint_t              i;
-    ngx_array_t             items;
-    ngx_mesh_service_t      service, *kept;
-    ngx_mesh_store_op_t    *op;
-    ngx_mesh_store_item_t  *item;
-
-    if (ngx_array_init(&items, pool, 64, sizeof(ngx_mesh_store_item_t))
-        != NGX_OK
-        || ngx_mesh_store_list(store, NGX_MESH_ITEM_SERVICE, NULL, NULL, 0,
-                               (ngx_uint_t) -1, pool, &items, &revision)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    item = items.elts;
-
-    for (i = 0; i < items.nelts; i++) {
-
-        if (ngx_mesh_record_read(&item[i].value, &service, &owner, NULL)
-            != NGX_OK
-            || owner.len != ngx_mesh_live_config.len
-            || ngx_memcmp(owner.data, ngx_mesh_live_config.data, owner.len)
-               != 0)
-        {
-            continue;
-        }
-
-        kept = ngx_mesh_table_find(table, &service.group, &service.interface,
-                                   &service.version);
-        if (kept) {
-            ngx_mesh_table_release(kept);
-            continue;
-        }
-
-        op = ngx_array_push(ops);
-        if (op == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memzero(op, sizeof(ngx_mesh_store_op_t));
-
-        op->type = NGX_MESH_ITEM_SERVICE;
-        op->key = item[i].key;
-        op->remove = 1;
-    }
-
-    return NGX_OK;
+    return ngx_mesh_live_region ? &ngx_mesh_live_store : NULL;
 }
 
 
@@ -359,15 +230,18 @@ ngx_mesh_service_t *
 ngx_mesh_live_find(ngx_str_t *group, ngx_str_t *interface, ngx_str_t *version)
 {
     uint32_t             hash;
-    uint64_t             revision;
-    ngx_str_t            key, none;
+    ngx_str_t            key;
     ngx_pool_t          *temp;
     ngx_mesh_live_t     *live;
-    ngx_mesh_service_t  *service;
+    ngx_mesh_service_t   asked, *service;
 
-    if (ngx_mesh_table_no_version(version)) {
-        ngx_str_null(&none);
-        version = &none;
+    ngx_memzero(&asked, sizeof(ngx_mesh_service_t));
+
+    asked.group = *group;
+    asked.interface = *interface;
+
+    if (!ngx_mesh_table_no_version(version)) {
+        asked.version = *version;
     }
 
     temp = ngx_create_pool(1024, ngx_cycle->log);
@@ -377,21 +251,16 @@ ngx_mesh_live_find(ngx_str_t *group, ngx_str_t *interface, ngx_str_t *version)
 
     service = NULL;
 
-    if (ngx_mesh_record_key(&key, group, interface, version, temp) == NGX_OK) {
+    if (ngx_mesh_item_key(&key, &asked, NULL, NULL, 0, temp) == NGX_OK) {
         hash = ngx_murmur_hash2(key.data, key.len);
         live = ngx_mesh_live_cached(&key, hash);
-        revision = ngx_mesh_live_revision();
 
-        if (live && live->checked == revision) {
+        if (live && live->checked == ngx_mesh_live_revision()) {
             service = live->service;
             service->refs++;
 
-        } else if (ngx_mesh_table_any(group) || ngx_mesh_table_any(version)) {
-            service = ngx_mesh_live_union(live, &key, hash, group, interface,
-                                          version, temp);
-
         } else {
-            service = ngx_mesh_live_read(live, &key, hash, temp);
+            service = ngx_mesh_live_read(live, &key, hash, &asked, temp);
         }
     }
 
@@ -478,7 +347,7 @@ ngx_mesh_live_tidy(ngx_uint_t all)
 
 static ngx_mesh_service_t *
 ngx_mesh_live_keep(ngx_mesh_service_t *service, ngx_str_t *key, uint32_t hash,
-    uint64_t modified, ngx_uint_t nitems)
+    ngx_mesh_live_read_t *read)
 {
     ngx_mesh_live_t  *live;
 
@@ -494,9 +363,8 @@ ngx_mesh_live_keep(ngx_mesh_service_t *service, ngx_str_t *key, uint32_t hash,
 
     live->service = service;
     live->hash = hash;
-    live->modified = modified;
-    live->nitems = nitems;
-    live->checked = ngx_mesh_live_revision();
+    live->known = read->known;
+    live->checked = read->revision;
     live->key.len = key->len;
     live->key.data = (u_char *) live + sizeof(ngx_mesh_live_t);
     ngx_memcpy(live->key.data, key->data, key->len);
@@ -513,141 +381,292 @@ ngx_mesh_live_keep(ngx_mesh_service_t *service, ngx_str_t *key, uint32_t hash,
 
 static ngx_mesh_service_t *
 ngx_mesh_live_read(ngx_mesh_live_t *live, ngx_str_t *key, uint32_t hash,
-    ngx_pool_t *temp)
+    ngx_mesh_service_t *asked, ngx_pool_t *temp)
 {
-    uint64_t                revision;
-    ngx_int_t               rc;
-    ngx_str_t               owner;
-    ngx_pool_t             *pool;
-    ngx_mesh_service_t     *service;
-    ngx_mesh_store_item_t   item;
+    ngx_int_t              rc;
+    ngx_pool_t            *pool;
+    ngx_mesh_service_t    *service;
+    ngx_mesh_live_read_t   read;
 
     pool = ngx_create_pool(2048, ngx_cycle->log);
     if (pool == NULL) {
         return NULL;
     }
 
-    /* what it is at least as new as */
+    ngx_memzero(&read, sizeof(ngx_mesh_live_read_t));
 
-    revision = ngx_mesh_live_revision();
+    if (live) {
+        read.known = live->known;
+    }
 
-    rc = ngx_mesh_store_get(&ngx_mesh_live_store, NGX_MESH_ITEM_SERVICE, key,
-                            live ? live->modified : 0, pool, &item);
+    rc = ngx_mesh_live_select(&read, key, asked, pool, temp);
 
-    if (rc == NGX_DONE) {
+    if (live && rc == NGX_DONE) {
         ngx_destroy_pool(pool);
-        live->checked = revision;
+        live->checked = read.revision;
         live->service->refs++;
         return live->service;
     }
+
+    service = rc == NGX_OK ? ngx_mesh_live_join(&read, asked, pool, temp)
+                           : NULL;
 
     if (live && rc != NGX_ERROR) {
         ngx_mesh_live_drop(live);
     }
 
-    service = NULL;
-
-    if (rc == NGX_OK) {
-        service = ngx_pcalloc(pool, sizeof(ngx_mesh_service_t));
-    }
-
-    if (service == NULL
-        || ngx_mesh_record_read(&item.value, service, &owner, pool) != NGX_OK)
-    {
+    if (service == NULL) {
         ngx_destroy_pool(pool);
         return NULL;
     }
 
-    service->pool = pool;
-    service->refs = 1;
-
-    return ngx_mesh_live_keep(service, key, hash, item.modified, 1);
+    return ngx_mesh_live_keep(service, key, hash, &read);
 }
 
 
-/* all services of an interface that the pattern matches, as one */
+/* the bytes go into the pool, which will be the service's, arrays into temp */
+
+static ngx_int_t
+ngx_mesh_live_select(ngx_mesh_live_read_t *read, ngx_str_t *key,
+    ngx_mesh_service_t *asked, ngx_pool_t *pool, ngx_pool_t *temp)
+{
+    ngx_str_t                inside;
+    ngx_uint_t               i, any;
+    ngx_mesh_store_query_t   queries[NGX_MESH_LIVE_TYPES];
+
+    any = (ngx_mesh_table_any(&asked->group)
+           || ngx_mesh_table_any(&asked->version));
+
+    /* for a union all of the interface is read */
+
+    if (any) {
+        inside.data = key->data;
+        inside.len = asked->interface.len + 1;
+
+    } else if (ngx_mesh_item_key(&inside, asked, NULL, NULL, 1, temp)
+               != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(queries, sizeof(queries));
+
+    for (i = 0; i < NGX_MESH_LIVE_TYPES; i++) {
+        queries[i].type = NGX_MESH_ITEM_SERVICE + i;
+        queries[i].prefix = &inside;
+        queries[i].items = &read->items[i];
+
+        if (ngx_array_init(&read->items[i], temp, 8,
+                           sizeof(ngx_mesh_store_item_t))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (!any) {
+        queries[NGX_MESH_LIVE_SERVICES].prefix = key;
+        queries[NGX_MESH_LIVE_SERVICES].exact = 1;
+    }
+
+    return ngx_mesh_store_select(&ngx_mesh_live_store, queries,
+                                 NGX_MESH_LIVE_TYPES, &read->known, pool,
+                                 &read->revision);
+}
+
+
+/* the services that match, as one */
 
 static ngx_mesh_service_t *
-ngx_mesh_live_union(ngx_mesh_live_t *live, ngx_str_t *key, uint32_t hash,
-    ngx_str_t *group, ngx_str_t *interface, ngx_str_t *version,
-    ngx_pool_t *temp)
+ngx_mesh_live_join(ngx_mesh_live_read_t *read, ngx_mesh_service_t *asked,
+    ngx_pool_t *pool, ngx_pool_t *temp)
 {
-    uint64_t                 revision, modified;
-    ngx_str_t                prefix, owner;
     ngx_uint_t               i, n;
-    ngx_pool_t              *pool;
-    ngx_array_t              items;
+    ngx_array_t             *items;
     ngx_mesh_service_t      *service, **parts;
     ngx_mesh_store_item_t   *item;
 
-    pool = ngx_create_pool(4096, ngx_cycle->log);
-    if (pool == NULL) {
+    items = &read->items[NGX_MESH_LIVE_SERVICES];
+    item = items->elts;
+
+    parts = ngx_palloc(temp,
+                       (items->nelts + 1) * sizeof(ngx_mesh_service_t *));
+    if (parts == NULL) {
         return NULL;
     }
 
-    prefix.data = key->data;
-    prefix.len = interface->len + 1;
-
-    if (ngx_array_init(&items, temp, 16, sizeof(ngx_mesh_store_item_t))
-        != NGX_OK
-        || ngx_mesh_store_list(&ngx_mesh_live_store, NGX_MESH_ITEM_SERVICE,
-                               NULL, &prefix, 0, (ngx_uint_t) -1, pool, &items,
-                               &revision)
-           != NGX_OK)
-    {
-        goto failed;
-    }
-
-    parts = ngx_palloc(temp, (items.nelts + 1) * sizeof(ngx_mesh_service_t *));
-    if (parts == NULL) {
-        goto failed;
-    }
-
-    item = items.elts;
-    modified = 0;
     n = 0;
 
-    for (i = 0; i < items.nelts; i++) {
-        service = ngx_pcalloc(pool, sizeof(ngx_mesh_service_t));
+    for (i = 0; i < items->nelts; i++) {
+
+        service = ngx_palloc(pool, sizeof(ngx_mesh_service_t));
 
         if (service == NULL
-            || ngx_mesh_record_read(&item[i].value, service, &owner, pool)
-               != NGX_OK)
+            || ngx_mesh_item_service_read(&item[i], service) != NGX_OK)
         {
-            goto failed;
+            return NULL;
         }
 
-        if (ngx_mesh_table_match(group, &service->group)
-            && ngx_mesh_table_match(version, &service->version))
+        if (!ngx_mesh_table_match(&asked->group, &service->group)
+            || !ngx_mesh_table_match(&asked->version, &service->version))
         {
-            modified = ngx_max(modified, item[i].modified);
-            parts[n++] = service;
+            continue;
+        }
+
+        if (ngx_mesh_live_fill(read, &item[i], service, pool) != NGX_OK) {
+            return NULL;
+        }
+
+        parts[n++] = service;
+    }
+
+    return n ? ngx_mesh_table_join(parts, n, &asked->group, &asked->interface,
+                                   &asked->version, pool)
+             : NULL;
+}
+
+
+/*
+ * Services and what is inside of them are in the same order, so that each
+ * item is looked at once.
+ */
+
+static ngx_int_t
+ngx_mesh_live_fill(ngx_mesh_live_read_t *read, ngx_mesh_store_item_t *item,
+    ngx_mesh_service_t *service, ngx_pool_t *pool)
+{
+    ngx_int_t               rc;
+    ngx_str_t               key, id, owner;
+    ngx_uint_t              i, n;
+    ngx_array_t            *items;
+    ngx_mesh_endpoint_t    *ep;
+    ngx_mesh_store_item_t  *inside;
+
+    items = &read->items[NGX_MESH_LIVE_ENDPOINTS];
+    inside = items->elts;
+
+    for (i = read->next[NGX_MESH_LIVE_ENDPOINTS]; i < items->nelts; i++) {
+
+        if (ngx_mesh_item_split(&inside[i].key, &key, &id, &owner) == NGX_OK
+            && ngx_memn2cmp(key.data, item->key.data, key.len, item->key.len)
+               >= 0)
+        {
+            break;
         }
     }
 
-    if (live && live->nitems == n && live->modified == modified) {
-        ngx_destroy_pool(pool);
-        live->checked = revision;
-        live->service->refs++;
-        return live->service;
+    for (n = i;
+         n < items->nelts
+         && ngx_mesh_item_split(&inside[n].key, &key, &id, &owner) == NGX_OK
+         && ngx_mesh_table_equal(&key, &item->key);
+         n++)
+    {
+        /* void */
     }
 
-    if (live) {
-        ngx_mesh_live_drop(live);
+    service->endpoints = ngx_palloc(pool,
+                                (n - i + 1) * sizeof(ngx_mesh_endpoint_t));
+    if (service->endpoints == NULL) {
+        return NGX_ERROR;
     }
 
-    service = n ? ngx_mesh_table_join(parts, n, group, interface, version,
-                                      pool)
-                : NULL;
-    if (service) {
-        return ngx_mesh_live_keep(service, key, hash, modified, n);
+    for ( /* void */ ; i < n; i++) {
+        ep = &service->endpoints[service->nendpoints];
+
+        rc = ngx_mesh_live_endpoint(read, &inside[i], service, ep, pool);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK) {
+            service->nendpoints++;
+        }
     }
 
-failed:
+    read->next[NGX_MESH_LIVE_ENDPOINTS] = n;
 
-    ngx_destroy_pool(pool);
+    return NGX_OK;
+}
 
-    return NULL;
+
+/* NGX_DECLINED: it is none, or took the place of the one before */
+
+static ngx_int_t
+ngx_mesh_live_endpoint(ngx_mesh_live_read_t *read, ngx_mesh_store_item_t *item,
+    ngx_mesh_service_t *service, ngx_mesh_endpoint_t *ep, ngx_pool_t *pool)
+{
+    ngx_int_t               rc;
+    ngx_uint_t             *next;
+    ngx_array_t            *items;
+    ngx_mesh_override_t     override;
+    ngx_mesh_store_item_t  *laid;
+
+    rc = ngx_mesh_item_endpoint_read(item, ep, pool);
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_item_address(ep, pool);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ep->protocol.len == 0) {
+        ep->protocol = service->protocol;
+    }
+
+    items = &read->items[NGX_MESH_LIVE_OVERRIDES];
+    laid = items->elts;
+
+    /* its key is that of the endpoint without the owner */
+
+    for (next = &read->next[NGX_MESH_LIVE_OVERRIDES];
+         *next < items->nelts;
+         (*next)++)
+    {
+        rc = ngx_memn2cmp(laid[*next].key.data, item->key.data,
+                          laid[*next].key.len,
+                          item->key.len - ep->owner.len - 1);
+        if (rc < 0) {
+            continue;
+        }
+
+        if (rc == 0
+            && ngx_mesh_item_override_read(&laid[*next], &override) == NGX_OK)
+        {
+            ep->weight = override.weighted ? override.weight : ep->weight;
+
+            if (override.drain || override.disabled || ep->weight == 0) {
+                ep->down = 1;
+            }
+        }
+
+        break;
+    }
+
+    /* several owners may know of it */
+
+    if (service->nendpoints
+        && ngx_mesh_table_equal(&ep[-1].id, &ep->id))
+    {
+        if (ngx_mesh_live_rank(&ep->owner) < ngx_mesh_live_rank(&ep[-1].owner))
+        {
+            ep[-1] = *ep;
+        }
+
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_mesh_live_rank(ngx_str_t *owner)
+{
+    return ngx_mesh_table_equal(owner, &ngx_mesh_owner_config) ? 0
+           : ngx_mesh_table_equal(owner, &ngx_mesh_owner_api) ? 1 : 2;
 }
 
 
@@ -655,7 +674,7 @@ ngx_uint_t
 ngx_mesh_live_grouped(ngx_str_t *interface)
 {
     uint64_t                revision;
-    ngx_str_t               none, key, prefix, owner;
+    ngx_str_t               key;
     ngx_uint_t              i, grouped;
     ngx_pool_t             *temp;
     ngx_array_t             items;
@@ -668,24 +687,22 @@ ngx_mesh_live_grouped(ngx_str_t *interface)
     }
 
     grouped = 0;
-    ngx_str_null(&none);
 
-    if (ngx_mesh_record_key(&key, &none, interface, &none, temp) == NGX_OK
+    ngx_memzero(&service, sizeof(ngx_mesh_service_t));
+    service.interface = *interface;
+
+    if (ngx_mesh_item_key(&key, &service, NULL, NULL, 0, temp) == NGX_OK
         && ngx_array_init(&items, temp, 16, sizeof(ngx_mesh_store_item_t))
            == NGX_OK)
     {
-        prefix.data = key.data;
-        prefix.len = interface->len + 1;
+        key.len = interface->len + 1;
 
         (void) ngx_mesh_store_list(&ngx_mesh_live_store, NGX_MESH_ITEM_SERVICE,
-                                   NULL, &prefix, 0, (ngx_uint_t) -1, temp,
-                                   &items, &revision);
+                                   NULL, &key, 0, 0, temp, &items, &revision);
         item = items.elts;
 
         for (i = 0; i < items.nelts && !grouped; i++) {
-            grouped = (ngx_mesh_record_read(&item[i].value, &service, &owner,
-                                            NULL)
-                       == NGX_OK
+            grouped = (ngx_mesh_item_service_read(&item[i], &service) == NGX_OK
                        && service.group.len);
         }
     }

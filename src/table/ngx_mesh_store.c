@@ -19,6 +19,11 @@ static ngx_int_t ngx_mesh_store_compare(ngx_mesh_store_record_t *r,
     ngx_uint_t type, ngx_str_t *key);
 static ngx_int_t ngx_mesh_store_copy(ngx_mesh_store_record_t *r,
     ngx_pool_t *pool, ngx_mesh_store_item_t *item);
+static ngx_int_t ngx_mesh_store_scan(ngx_mesh_store_head_t *h,
+    ngx_mesh_store_query_t *query, ngx_mesh_store_known_t *known,
+    ngx_pool_t *pool);
+static ngx_uint_t ngx_mesh_store_within(ngx_mesh_store_record_t *r,
+    ngx_mesh_store_query_t *query);
 
 
 ngx_int_t
@@ -509,63 +514,133 @@ ngx_mesh_store_list(ngx_mesh_store_t *store, ngx_uint_t type, ngx_str_t *after,
     ngx_str_t *prefix, uint64_t since, ngx_uint_t max, ngx_pool_t *pool,
     ngx_array_t *items, uint64_t *revision)
 {
-    uint32_t                 *index;
-    ngx_int_t                 rc;
-    ngx_str_t                 first, *from;
-    ngx_uint_t                i;
-    ngx_mesh_store_head_t    *h;
-    ngx_mesh_store_item_t    *item;
-    ngx_mesh_store_root_t    *root;
-    ngx_mesh_store_record_t  *r;
+    ngx_mesh_store_query_t  query;
+
+    query.type = type;
+    query.after = after;
+    query.prefix = prefix;
+    query.exact = 0;
+    query.since = since;
+    query.max = max;
+    query.items = items;
+
+    return ngx_mesh_store_select(store, &query, 1, NULL, pool, revision);
+}
+
+
+ngx_int_t
+ngx_mesh_store_select(ngx_mesh_store_t *store, ngx_mesh_store_query_t *queries,
+    ngx_uint_t n, ngx_mesh_store_known_t *known, ngx_pool_t *pool,
+    uint64_t *revision)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              i;
+    ngx_mesh_store_head_t  *h;
+    ngx_mesh_store_known_t  now;
 
     h = store->head;
     rc = NGX_OK;
-    ngx_str_null(&first);
 
     ngx_mesh_store_enter(store);
 
-    root = &h->roots[h->current];
-    index = ngx_mesh_store_index(h, root);
-    *revision = root->revision;
+    *revision = h->roots[h->current].revision;
 
-    from = after ? after : prefix ? prefix : &first;
+    if (known) {
+        ngx_memzero(&now, sizeof(ngx_mesh_store_known_t));
 
-    if (ngx_mesh_store_position(h, index, root->nitems, type, from, &i)
-        == NGX_OK
-        && after)
-    {
-        i++;
+        for (i = 0; i < n; i++) {
+            (void) ngx_mesh_store_scan(h, &queries[i], &now, NULL);
+        }
+
+        if (now.modified == known->modified && now.nitems == known->nitems) {
+            rc = NGX_DONE;
+        }
+
+        *known = now;
     }
 
-    for ( /* void */ ; i < root->nitems && max; i++) {
-        r = ngx_mesh_store_record(h, index[i]);
-
-        if (r->type != type
-            || (prefix && (r->key < prefix->len
-                           || ngx_memcmp(ngx_mesh_store_key_of(r),
-                                         prefix->data, prefix->len)
-                              != 0)))
-        {
-            break;
-        }
-
-        if (since ? r->modified <= since : r->removed) {
-            continue;
-        }
-
-        item = ngx_array_push(items);
-
-        if (item == NULL || ngx_mesh_store_copy(r, pool, item) != NGX_OK) {
-            rc = NGX_ERROR;
-            break;
-        }
-
-        max--;
+    for (i = 0; i < n && rc == NGX_OK; i++) {
+        rc = ngx_mesh_store_scan(h, &queries[i], NULL, pool);
     }
 
     store->unlock(store->data);
 
     return rc;
+}
+
+
+/* looks at the items of a query, or copies them when there is a pool */
+
+static ngx_int_t
+ngx_mesh_store_scan(ngx_mesh_store_head_t *h, ngx_mesh_store_query_t *query,
+    ngx_mesh_store_known_t *known, ngx_pool_t *pool)
+{
+    uint32_t                 *index;
+    ngx_str_t                 first, *from;
+    ngx_uint_t                i, n;
+    ngx_mesh_store_item_t    *item;
+    ngx_mesh_store_root_t    *root;
+    ngx_mesh_store_record_t  *r;
+
+    root = &h->roots[h->current];
+    index = ngx_mesh_store_index(h, root);
+
+    ngx_str_null(&first);
+    from = query->after ? query->after : query->prefix ? query->prefix
+                                                       : &first;
+
+    if (ngx_mesh_store_position(h, index, root->nitems, query->type, from, &i)
+        == NGX_OK
+        && query->after)
+    {
+        i++;
+    }
+
+    for (n = 0; i < root->nitems && (n < query->max || !query->max); i++) {
+        r = ngx_mesh_store_record(h, index[i]);
+
+        if (r->type != query->type || !ngx_mesh_store_within(r, query)) {
+            break;
+        }
+
+        if (query->since ? r->modified <= query->since : r->removed) {
+            continue;
+        }
+
+        n++;
+
+        if (pool == NULL) {
+            known->nitems++;
+            known->modified = ngx_max(known->modified, r->modified);
+            continue;
+        }
+
+        item = ngx_array_push(query->items);
+
+        if (item == NULL || ngx_mesh_store_copy(r, pool, item) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_mesh_store_within(ngx_mesh_store_record_t *r,
+    ngx_mesh_store_query_t *query)
+{
+    ngx_str_t  *prefix;
+
+    prefix = query->prefix;
+
+    if (prefix == NULL) {
+        return 1;
+    }
+
+    return (query->exact ? r->key == prefix->len : r->key >= prefix->len)
+           && ngx_memcmp(ngx_mesh_store_key_of(r), prefix->data, prefix->len)
+              == 0;
 }
 
 

@@ -13,10 +13,11 @@
 
 
 /*
- * Items in shared memory, by type and key, with immutable values; private to
- * the room.  A commit changes any number of them or none, and may be killed
- * at any instruction: whoever takes the lock next finds the items as they
- * were before it or after it.
+ * Items in shared memory, by type and key, with immutable values: what the
+ * table is stored in (ngx_mesh_item.h knows what they mean).  A commit
+ * changes any number of them or none, and may be killed at any instruction:
+ * whoever takes the lock next finds the items as they were before it or after
+ * it.
  *
  * Memory is one region, given once, in units of 64 bytes.  A commit builds an
  * index and its new items in units that it reserved, without the lock, and
@@ -119,12 +120,40 @@ ngx_int_t ngx_mesh_store_get(ngx_mesh_store_t *store, ngx_uint_t type,
     ngx_mesh_store_item_t *item);
 
 /*
- * Copies up to "max" items that follow the key (NULL: from the first) in the
- * order of type and key, of the type only, into the array; with a prefix only
- * those whose key begins with it; removed ones too when "since" is not 0, and
- * then only those modified after it.  *revision is that of the store at this
- * moment.
+ * Which items of a type, in the order of their keys: those that follow "after"
+ * (NULL: from the first), that begin with "prefix" (NULL: all) or, with
+ * "exact", are that key; up to "max" of them.  With "since" only those
+ * modified after that revision, and removed ones too.
  */
+
+typedef struct {
+    ngx_uint_t               type;
+    ngx_str_t               *after;
+    ngx_str_t               *prefix;
+    ngx_uint_t               exact;          /* unsigned  exact:1; */
+    uint64_t                 since;
+    ngx_uint_t               max;            /* 0: no limit */
+    ngx_array_t             *items;          /* ngx_mesh_store_item_t */
+} ngx_mesh_store_query_t;
+
+/* by these a reader sees whether what it asks for has changed */
+
+typedef struct {
+    uint64_t                 modified;       /* the latest of the items */
+    ngx_uint_t               nitems;
+} ngx_mesh_store_known_t;
+
+/*
+ * Copies the items of several queries at one moment, when the revision is
+ * *revision, into the pool and the arrays.  NGX_DONE: "known" (or NULL) is
+ * what they are still, nothing was copied; else it is updated.  NGX_ERROR: no
+ * memory.
+ */
+ngx_int_t ngx_mesh_store_select(ngx_mesh_store_t *store,
+    ngx_mesh_store_query_t *queries, ngx_uint_t n,
+    ngx_mesh_store_known_t *known, ngx_pool_t *pool, uint64_t *revision);
+
+/* the same for one query */
 ngx_int_t ngx_mesh_store_list(ngx_mesh_store_t *store, ngx_uint_t type,
     ngx_str_t *after, ngx_str_t *prefix, uint64_t since, ngx_uint_t max,
     ngx_pool_t *pool, ngx_array_t *items, uint64_t *revision);

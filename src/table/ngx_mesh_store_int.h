@@ -12,7 +12,7 @@
 
 
 #define NGX_MESH_STORE_MAGIC         0x4d455348
-#define NGX_MESH_STORE_LAYOUT        1
+#define NGX_MESH_STORE_LAYOUT        2
 
 #define NGX_MESH_STORE_UNIT          64
 #define NGX_MESH_STORE_RESERVATIONS  64

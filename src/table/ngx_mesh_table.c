@@ -6,7 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_mesh_record.h"
+#include "ngx_mesh_table_int.h"
 
 
 #define NGX_MESH_TABLE_BUCKETS  64
@@ -418,6 +418,8 @@ ngx_mesh_table_join(ngx_mesh_service_t **parts, ngx_uint_t n, ngx_str_t *group,
 
     service->balancer = parts[0]->balancer;
     service->hash = parts[0]->hash;
+    service->owner = parts[0]->owner;
+    service->protocol = parts[0]->protocol;
     service->refs = 1;
     service->pool = pool;
 

@@ -28,11 +28,14 @@
 
 
 typedef struct {
+    ngx_str_t                 id;            /* in its service */
+    ngx_str_t                 owner;
     ngx_str_t                 name;          /* "addr:port", as logs show it */
     ngx_str_t                 host;          /* as configured, for TLS names */
     struct sockaddr          *sockaddr;
     socklen_t                 socklen;
     ngx_str_t                 protocol;      /* empty: any */
+    ngx_str_t                 zone;
     ngx_uint_t                weight;
     ngx_uint_t                max_fails;     /* 0: never unavailable */
     ngx_msec_t                fail_timeout;
@@ -40,7 +43,7 @@ typedef struct {
     ngx_keyval_t             *labels;
     ngx_uint_t                nlabels;
     unsigned                  backup:1;
-    unsigned                  down:1;
+    unsigned                  down:1;        /* gets no requests */
 } ngx_mesh_endpoint_t;
 
 
@@ -49,6 +52,8 @@ typedef struct {
     ngx_str_t                 group;
     ngx_str_t                 interface;
     ngx_str_t                 version;
+    ngx_str_t                 owner;         /* of all but the endpoints */
+    ngx_str_t                 protocol;      /* of endpoints that say none */
     ngx_str_t                 hash;          /* fact to hash on */
     ngx_uint_t                balancer;
     ngx_mesh_endpoint_t      *endpoints;

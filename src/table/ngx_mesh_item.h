@@ -1,0 +1,118 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#ifndef _NGX_MESH_ITEM_H_INCLUDED_
+#define _NGX_MESH_ITEM_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_mesh_store.h"
+#include "ngx_mesh_table.h"
+
+
+/*
+ * What the table consists of, as items of the store: for those who write it.
+ * A value is the same bytes on every machine of an endianness, and begins
+ * with the version of its layout; it outlives the process in journals.
+ */
+
+
+/* types of items */
+
+#define NGX_MESH_ITEM_SERVICE      1
+#define NGX_MESH_ITEM_ENDPOINT     2
+#define NGX_MESH_ITEM_OVERRIDE     3
+#define NGX_MESH_ITEM_ROUTE        4
+
+
+/*
+ * Keys: the parts with a NUL between them, so that what belongs together
+ * stands together.
+ *
+ *     service    interface version group
+ *     endpoint   interface version group id owner
+ *     override   interface version group id
+ *     route      name
+ */
+
+
+/* what an operator laid on an endpoint, until it expires */
+
+typedef struct {
+    ngx_uint_t                weight;
+    uint64_t                  until;         /* ms since 1970, 0: for good */
+    ngx_str_t                 by;
+    ngx_str_t                 reason;
+    unsigned                  weighted:1;    /* the weight counts */
+    unsigned                  drain:1;       /* no new requests */
+    unsigned                  disabled:1;
+} ngx_mesh_override_t;
+
+
+/* the owners that are no registries */
+
+extern ngx_str_t  ngx_mesh_owner_config;
+extern ngx_str_t  ngx_mesh_owner_api;
+
+
+/*
+ * Key of a service, of an endpoint of it (id and owner not NULL) or of an
+ * override (owner NULL), in memory of the pool; with both NULL and "inside"
+ * set, what all keys of things inside the service begin with.
+ */
+ngx_int_t ngx_mesh_item_key(ngx_str_t *key, ngx_mesh_service_t *service,
+    ngx_str_t *id, ngx_str_t *owner, ngx_uint_t inside, ngx_pool_t *pool);
+
+/*
+ * Takes an endpoint's or override's key apart: "service" is the key of the
+ * service it belongs to, "owner" is empty for an override.  NGX_DECLINED: it
+ * is no such key.
+ */
+ngx_int_t ngx_mesh_item_split(ngx_str_t *key, ngx_str_t *service,
+    ngx_str_t *id, ngx_str_t *owner);
+
+/* bytes of a value, which "write" writes all of */
+size_t ngx_mesh_item_service_size(ngx_mesh_service_t *service);
+void ngx_mesh_item_service_write(u_char *p, ngx_mesh_service_t *service);
+
+size_t ngx_mesh_item_endpoint_size(ngx_mesh_endpoint_t *ep);
+void ngx_mesh_item_endpoint_write(u_char *p, ngx_mesh_endpoint_t *ep);
+
+size_t ngx_mesh_item_override_size(ngx_mesh_override_t *ov);
+void ngx_mesh_item_override_write(u_char *p, ngx_mesh_override_t *ov);
+
+/*
+ * Fill a structure in from an item, whose bytes its strings point into.
+ * NGX_DECLINED: this is no such item; NGX_ERROR: no memory.  A service gets
+ * no endpoints.
+ */
+ngx_int_t ngx_mesh_item_service_read(ngx_mesh_store_item_t *item,
+    ngx_mesh_service_t *service);
+ngx_int_t ngx_mesh_item_endpoint_read(ngx_mesh_store_item_t *item,
+    ngx_mesh_endpoint_t *ep, ngx_pool_t *pool);
+ngx_int_t ngx_mesh_item_override_read(ngx_mesh_store_item_t *item,
+    ngx_mesh_override_t *ov);
+
+/* the address of an endpoint's name, in memory of the pool; NGX_DECLINED: it
+   is neither ADDRESS:PORT nor unix:PATH */
+ngx_int_t ngx_mesh_item_address(ngx_mesh_endpoint_t *ep, ngx_pool_t *pool);
+
+/* the store of the table in force, to read and to write; NULL: this process
+   has none */
+ngx_mesh_store_t *ngx_mesh_live(void);
+
+/* the op that puts a value there, its bytes from the pool */
+ngx_int_t ngx_mesh_item_put_service(ngx_mesh_store_op_t *op,
+    ngx_mesh_service_t *service, ngx_pool_t *pool);
+ngx_int_t ngx_mesh_item_put_endpoint(ngx_mesh_store_op_t *op,
+    ngx_mesh_service_t *service, ngx_mesh_endpoint_t *ep, ngx_pool_t *pool);
+ngx_int_t ngx_mesh_item_put_override(ngx_mesh_store_op_t *op,
+    ngx_mesh_service_t *service, ngx_str_t *id, ngx_mesh_override_t *ov,
+    ngx_pool_t *pool);
+
+
+#endif /* _NGX_MESH_ITEM_H_INCLUDED_ */
