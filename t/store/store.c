@@ -235,6 +235,64 @@ random_ops(ngx_mesh_store_op_t *o, u_char keys[][64], u_char *bytes,
 }
 
 
+/* two items at revisions 4 and 5, and one that was removed at 6 */
+
+static void
+test_select(ngx_pool_t *pool)
+{
+    uint64_t                 revision;
+    ngx_str_t                key;
+    ngx_array_t              items[2];
+    ngx_mesh_store_item_t   *item;
+    ngx_mesh_store_query_t   q[2];
+    ngx_mesh_store_known_t   known;
+
+    ngx_memzero(q, sizeof(q));
+    (void) ngx_array_init(&items[0], pool, 4, sizeof(ngx_mesh_store_item_t));
+    (void) ngx_array_init(&items[1], pool, 4, sizeof(ngx_mesh_store_item_t));
+
+    q[0].type = 2;
+    q[0].items = &items[0];
+    q[1].type = 2;
+    q[1].items = &items[1];
+    q[1].prefix = &key;
+    q[1].exact = 1;
+
+    ngx_memzero(&known, sizeof(known));
+    ngx_str_set(&key, "no such key");
+
+    ok(ngx_mesh_store_select(&store, q, 2, &known, pool, &revision) == NGX_OK
+       && items[0].nelts == 2 && items[1].nelts == 0 && known.nitems == 2
+       && known.modified == 5 && revision == 6, "several queries");
+
+    item = items[0].elts;
+    key = item[1].key;
+    items[0].nelts = 0;
+
+    ok(ngx_mesh_store_select(&store, q, 1, &known, pool, &revision) == NGX_DONE
+       && items[0].nelts == 0, "... that bring nothing new");
+
+    ok(ngx_mesh_store_select(&store, q, 2, &known, pool, &revision) == NGX_OK
+       && items[1].nelts == 1 && known.nitems == 3, "... one key exactly");
+
+    key.len--;
+    items[1].nelts = 0;
+
+    ok(ngx_mesh_store_select(&store, q, 2, NULL, pool, &revision) == NGX_OK
+       && items[1].nelts == 0, "... and not what begins with it");
+
+    known.nitems--;
+
+    ok(ngx_mesh_store_select(&store, q, 1, &known, pool, &revision) == NGX_DONE,
+       "known again");
+
+    known.modified--;
+
+    ok(ngx_mesh_store_select(&store, q, 1, &known, pool, &revision) == NGX_OK,
+       "known no more");
+}
+
+
 static void
 test_basics(void)
 {
@@ -302,6 +360,8 @@ test_basics(void)
     item = items.elts;
     ok(items.nelts == 1 && item[0].removed && item[0].modified == 6
        && item[0].value.len == 0, "... what changed, removals too");
+
+    test_select(pool);
 
     ngx_mesh_store_status(&store, &result, &n);
     ok(n == 2 && result.revision == 6 && result.free < REGION

@@ -1,0 +1,336 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ *
+ * Items: what was written is read again, and a piece of it is refused; prints
+ * TAP.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_mesh_item.h"
+
+
+static ngx_uint_t  tests;
+static ngx_uint_t  failures;
+
+
+static void
+ok(int passed, const char *name)
+{
+    tests++;
+
+    if (!passed) {
+        failures++;
+    }
+
+    printf("%sok %lu - %s\n", passed ? "" : "not ", (unsigned long) tests,
+           name);
+}
+
+
+static ngx_str_t
+str(const char *s)
+{
+    ngx_str_t  r;
+
+    r.len = strlen(s);
+    r.data = r.len ? (u_char *) s : NULL;
+
+    return r;
+}
+
+
+static int
+same(ngx_str_t *a, const char *b)
+{
+    return a->len == strlen(b)
+           && (a->len == 0 || memcmp(a->data, b, a->len) == 0);
+}
+
+
+/* an item of the op, its value cut to "len" in memory of its own */
+
+static void
+cut(ngx_mesh_store_item_t *item, ngx_mesh_store_op_t *op, size_t len)
+{
+    ngx_memzero(item, sizeof(ngx_mesh_store_item_t));
+
+    item->type = op->type;
+    item->key = op->key;
+    item->value.len = len;
+    item->value.data = malloc(len ? len : 1);
+    memcpy(item->value.data, op->value.data, len);
+}
+
+
+static void
+test_keys(ngx_pool_t *pool)
+{
+    ngx_str_t           name, key, id, owner, part;
+    ngx_mesh_service_t  service;
+
+    name = str("g/a.B:1.0");
+    ngx_memzero(&service, sizeof(service));
+    (void) ngx_mesh_table_parse_key(&name, &service);
+
+    id = str("10.0.0.1:80");
+    owner = str("api");
+
+    (void) ngx_mesh_item_key(&key, &service, NULL, NULL, 0, pool);
+    ok(key.len == 9 && memcmp(key.data, "a.B\0" "1.0\0g", 9) == 0,
+       "key of a service");
+    ok(ngx_mesh_item_split(&key, &part, &id, &owner) == NGX_DECLINED,
+       "... is inside of none");
+
+    (void) ngx_mesh_item_key(&key, &service, NULL, NULL, 1, pool);
+    ok(key.len == 10 && memcmp(key.data, "a.B\0" "1.0\0g", 10) == 0,
+       "what is inside of it begins so");
+    ok(ngx_mesh_item_split(&key, &part, &id, &owner) == NGX_DECLINED,
+       "... and is more than that");
+
+    id = str("10.0.0.1:80");
+    owner = str("api");
+
+    (void) ngx_mesh_item_key(&key, &service, &id, &owner, 1, pool);
+    ok(ngx_mesh_item_split(&key, &part, &id, &owner) == NGX_OK
+       && part.len == 9 && same(&id, "10.0.0.1:80") && same(&owner, "api"),
+       "key of an endpoint");
+
+    (void) ngx_mesh_item_key(&key, &service, &id, NULL, 1, pool);
+    ok(ngx_mesh_item_split(&key, &part, &id, &owner) == NGX_OK
+       && part.len == 9 && same(&id, "10.0.0.1:80") && owner.len == 0,
+       "key of an override");
+}
+
+
+static void
+test_service(ngx_pool_t *pool)
+{
+    size_t                  len;
+    ngx_str_t               name;
+    ngx_uint_t              bad;
+    ngx_mesh_service_t      service, read;
+    ngx_mesh_store_op_t     op;
+    ngx_mesh_store_item_t   item;
+
+    name = str("g/a.B:1.0");
+    ngx_memzero(&service, sizeof(service));
+    (void) ngx_mesh_table_parse_key(&name, &service);
+
+    service.owner = str("config");
+    service.protocol = str("dubbo");
+    service.hash = str("method");
+    service.balancer = NGX_MESH_BALANCER_HASH;
+
+    (void) ngx_mesh_item_put_service(&op, &service, pool);
+
+    for (len = 0, bad = 0; len < op.value.len; len++) {
+        cut(&item, &op, len);
+        bad += ngx_mesh_item_service_read(&item, &read) != NGX_DECLINED;
+        free(item.value.data);
+    }
+
+    ok(bad == 0, "pieces of a service are refused");
+
+    cut(&item, &op, op.value.len);
+    ok(ngx_mesh_item_service_read(&item, &read) == NGX_OK
+       && same(&read.name, "g/a.B:1.0") && same(&read.group, "g")
+       && same(&read.interface, "a.B") && same(&read.version, "1.0")
+       && same(&read.owner, "config") && same(&read.protocol, "dubbo")
+       && same(&read.hash, "method")
+       && read.balancer == NGX_MESH_BALANCER_HASH && read.nendpoints == 0,
+       "a service");
+    free(item.value.data);
+}
+
+
+static ngx_uint_t
+endpoint_same(ngx_mesh_endpoint_t *a, ngx_mesh_endpoint_t *b)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < a->nlabels && i < b->nlabels; i++) {
+        if (a->labels[i].key.len != b->labels[i].key.len
+            || memcmp(a->labels[i].key.data, b->labels[i].key.data,
+                      a->labels[i].key.len)
+            || a->labels[i].value.len != b->labels[i].value.len)
+        {
+            return 0;
+        }
+    }
+
+    return a->nlabels == b->nlabels && a->weight == b->weight
+           && a->max_fails == b->max_fails
+           && a->fail_timeout == b->fail_timeout
+           && a->slow_start == b->slow_start && a->backup == b->backup
+           && a->down == b->down && a->id.len == b->id.len
+           && a->name.len == b->name.len && a->host.len == b->host.len
+           && a->protocol.len == b->protocol.len
+           && a->zone.len == b->zone.len && a->owner.len == b->owner.len
+           && memcmp(a->name.data, b->name.data, a->name.len) == 0;
+}
+
+
+static void
+endpoint(ngx_pool_t *pool, ngx_mesh_endpoint_t *ep, const char *what)
+{
+    size_t                  len;
+    ngx_str_t               name;
+    ngx_uint_t              bad;
+    ngx_mesh_service_t      service;
+    ngx_mesh_endpoint_t     read;
+    ngx_mesh_store_op_t     op;
+    ngx_mesh_store_item_t   item;
+
+    name = str("a.B");
+    ngx_memzero(&service, sizeof(service));
+    (void) ngx_mesh_table_parse_key(&name, &service);
+    (void) ngx_mesh_item_put_endpoint(&op, &service, ep, pool);
+
+    for (len = 0, bad = 0; len < op.value.len; len++) {
+        cut(&item, &op, len);
+        bad += ngx_mesh_item_endpoint_read(&item, &read, pool)
+               != NGX_DECLINED;
+        free(item.value.data);
+    }
+
+    ok(bad == 0, "pieces of an endpoint are refused");
+
+    cut(&item, &op, op.value.len);
+    ok(ngx_mesh_item_endpoint_read(&item, &read, pool) == NGX_OK
+       && endpoint_same(ep, &read), what);
+    free(item.value.data);
+}
+
+
+static void
+test_endpoints(ngx_pool_t *pool)
+{
+    ngx_keyval_t         labels[2];
+    ngx_mesh_endpoint_t  ep;
+
+    ngx_memzero(&ep, sizeof(ep));
+    ep.id = str("10.0.0.1:80");
+    ep.name = ep.id;
+    ep.owner = str("config");
+    endpoint(pool, &ep, "an endpoint whose name is its id");
+
+    ep.id = str("first");
+    ep.host = str("host.example");
+    ep.protocol = str("bolt");
+    ep.zone = str("z");
+    ep.weight = 7;
+    ep.max_fails = 3;
+    ep.fail_timeout = 10000;
+    ep.slow_start = 30000;
+    ep.backup = 1;
+    labels[0].key = str("v");
+    labels[0].value = str("1");
+    labels[1].key = str("empty");
+    labels[1].value = str("");
+    ep.labels = labels;
+    ep.nlabels = 2;
+    endpoint(pool, &ep, "an endpoint with everything");
+}
+
+
+static void
+address(ngx_pool_t *pool, const char *name, ngx_int_t rc)
+{
+    char                 what[128];
+    ngx_mesh_endpoint_t  ep;
+
+    ngx_memzero(&ep, sizeof(ep));
+    ep.name = str(name);
+    snprintf(what, sizeof(what), "address \"%.80s\"", name);
+    ok(ngx_mesh_item_address(&ep, pool) == rc
+       && (rc != NGX_OK || (ep.sockaddr && ep.socklen)), what);
+}
+
+
+static void
+test_addresses(ngx_pool_t *pool)
+{
+    char  path[140];
+
+    address(pool, "127.0.0.1:80", NGX_OK);
+    address(pool, "[::1]:80", NGX_OK);
+    address(pool, "unix:/tmp/s", NGX_OK);
+    address(pool, "unix:", NGX_DECLINED);
+    address(pool, "127.0.0.1", NGX_DECLINED);
+    address(pool, "127.0.0.1:0", NGX_DECLINED);
+    address(pool, "127.0.0.1:70000", NGX_DECLINED);
+    address(pool, "[::1]", NGX_DECLINED);
+    address(pool, "host:80", NGX_DECLINED);
+    address(pool, "", NGX_DECLINED);
+
+    memset(path, 'x', sizeof(path));
+    memcpy(path, "unix:", 5);
+    path[sizeof(path) - 1] = '\0';
+    address(pool, path, NGX_DECLINED);
+}
+
+
+static void
+test_override(ngx_pool_t *pool)
+{
+    size_t                  len;
+    ngx_str_t               name, id;
+    ngx_uint_t              bad;
+    ngx_mesh_service_t      service;
+    ngx_mesh_override_t     ov, read;
+    ngx_mesh_store_op_t     op;
+    ngx_mesh_store_item_t   item;
+
+    name = str("a.B");
+    id = str("1.2.3.4:5");
+    ngx_memzero(&service, sizeof(service));
+    (void) ngx_mesh_table_parse_key(&name, &service);
+
+    ngx_memzero(&ov, sizeof(ov));
+    ov.weight = 5;
+    ov.weighted = 1;
+    ov.drain = 1;
+    ov.until = 1234567890123ULL;
+    ov.by = str("alice");
+    ov.reason = str("canary");
+    (void) ngx_mesh_item_put_override(&op, &service, &id, &ov, pool);
+
+    for (len = 0, bad = 0; len < op.value.len; len++) {
+        cut(&item, &op, len);
+        bad += ngx_mesh_item_override_read(&item, &read) != NGX_DECLINED;
+        free(item.value.data);
+    }
+
+    ok(bad == 0, "pieces of an override are refused");
+
+    cut(&item, &op, op.value.len);
+    ok(ngx_mesh_item_override_read(&item, &read) == NGX_OK
+       && read.weight == 5 && read.weighted && read.drain && !read.disabled
+       && read.until == 1234567890123ULL && same(&read.by, "alice")
+       && same(&read.reason, "canary"), "an override");
+    free(item.value.data);
+}
+
+
+int
+main(int argc, char *argv[])
+{
+    ngx_pool_t  *pool;
+
+    pool = ngx_create_pool(0, NULL);
+
+    test_keys(pool);
+    test_service(pool);
+    test_endpoints(pool);
+    test_addresses(pool);
+    test_override(pool);
+
+    ngx_destroy_pool(pool);
+
+    printf("1..%lu\n", (unsigned long) tests);
+
+    return failures ? 1 : 0;
+}
