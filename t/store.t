@@ -36,7 +36,7 @@ my @command = (
 system(@command) == 0 or bail('t/store does not compile');
 rename("$program.$$", $program) or bail("rename: $!");
 
-exec($program, $ENV{TEST_MESH_LONG} ? 10000 : 1000) or bail("$program: $!");
+exec($program, $ENV{TEST_MESH_LONG} ? 50000 : 10000) or bail("$program: $!");
 
 
 sub bail {
