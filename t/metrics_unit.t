@@ -1,46 +1,24 @@
 #!/usr/bin/perl
 
-# Compiles t/metrics/*.c with the metrics under the address sanitizer and runs
-# it; its TAP becomes tests of ours.  The text it prints has to be Prometheus'.
+# Unit tests of the metrics, t/metrics/*.c.  The text they print has to be
+# Prometheus'.
 
 use strict;
 use warnings;
 
 use FindBin;
-use lib "$FindBin::Bin/metrics";
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/metrics";
 
-use File::Path qw(make_path);
 use Test::More;
 
+use Mesh::Unit;
 use Prometheus;
 
-my $root = "$FindBin::Bin/..";
-my $src = ($ENV{NGINX_SRC} || '/usr/share/nginx/src') . '/src';
-my $program = "$root/build/t/metrics";
-
-# nginx's headers need what configure found out
-
-my ($auto) = map { s{/[^/]+$}{}r }
-             sort { -M $a <=> -M $b }
-             glob("$root/build/obj/*/ngx_auto_config.h");
-
-BAIL_OUT('no build/obj/*/ngx_auto_config.h, run util/build') unless $auto;
-make_path("$root/build/t");
-
-my @command = (
-    $ENV{CC} || 'gcc', qw(-g -O1 -fno-omit-frame-pointer),
-    '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined',
-    qw(-W -Wall -Werror -Wpointer-arith -Wno-unused-parameter -Wshadow -Wvla),
-    qw(-Wimplicit-fallthrough -Wstrict-prototypes -Wmissing-prototypes),
-    (map { "-I$_" } $auto, "$src/core", "$src/event", "$src/os/unix",
-                    "$root/src", "$root/src/codec", "$root/src/table"),
-    '-o', "$program.$$", glob("$root/t/metrics/*.c"),
-    glob("$root/src/table/ngx_mesh_metrics*.c"),
-    "$root/src/codec/ngx_mesh_utf8.c",
+my $program = Mesh::Unit::build('metrics',
+    sources => [qw(t/metrics/*.c src/table/ngx_mesh_metrics*.c
+                   src/codec/ngx_mesh_utf8.c)],
+    rooms => [qw(codec table)],
 );
-
-system(@command) == 0 or BAIL_OUT('t/metrics does not compile');
-rename("$program.$$", $program) or BAIL_OUT("rename: $!");
 
 my ($n, $plan) = (0, -1);
 

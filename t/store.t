@@ -1,45 +1,18 @@
 #!/usr/bin/perl
 
-# Compiles t/store/*.c with the store and runs it: the TAP is the program's own.
-# Not under a sanitizer, which makes of each instruction many: processes are
-# killed at all of them.
+# The store against a model, and committing processes killed at all of their
+# instructions.  Not under a sanitizer, which makes of each of them many.
 
 use strict;
 use warnings;
 
-use File::Path qw(make_path);
 use FindBin;
+use lib "$FindBin::Bin/lib";
 
-my $root = "$FindBin::Bin/..";
-my $src = ($ENV{NGINX_SRC} || '/usr/share/nginx/src') . '/src';
-my $program = "$root/build/t/store";
+use Mesh::Unit;
 
-# nginx's headers need what configure found out
-
-my ($auto) = map { s{/[^/]+$}{}r }
-             sort { -M $a <=> -M $b }
-             glob("$root/build/obj/*/ngx_auto_config.h");
-
-bail('no build/obj/*/ngx_auto_config.h, run util/build') unless $auto;
-make_path("$root/build/t");
-
-my @command = (
-    $ENV{CC} || 'gcc', qw(-g -O1 -fno-omit-frame-pointer),
-    qw(-W -Wall -Werror -Wno-unused-parameter -Wshadow -Wvla),
-    qw(-Wstrict-prototypes -Wmissing-prototypes),
-    (map { "-I$_" } $auto, "$src/core", "$src/event", "$src/os/unix",
-                    "$root/src/table"),
-    '-o', "$program.$$", glob("$root/t/store/*.c"),
-    glob("$root/src/table/ngx_mesh_store*.c"),
+Mesh::Unit::run('store',
+    sources => [qw(t/unit/*.c t/store/*.c src/table/ngx_mesh_store*.c)],
+    sanitize => 0,
+    args => [$ENV{TEST_MESH_LONG} ? 50000 : 10000],
 );
-
-system(@command) == 0 or bail('t/store does not compile');
-rename("$program.$$", $program) or bail("rename: $!");
-
-exec($program, $ENV{TEST_MESH_LONG} ? 50000 : 10000) or bail("$program: $!");
-
-
-sub bail {
-    print "Bail out!  store.t: @_\n";
-    exit 1;
-}

@@ -7,47 +7,8 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include "unit.h"
 #include "ngx_mesh_item.h"
-
-
-static ngx_uint_t  tests;
-static ngx_uint_t  failures;
-
-
-static void
-ok(int passed, const char *name)
-{
-    tests++;
-
-    if (!passed) {
-        failures++;
-    }
-
-    printf("%sok %lu - %s\n", passed ? "" : "not ", (unsigned long) tests,
-           name);
-}
-
-
-static ngx_str_t
-str(const char *s)
-{
-    ngx_str_t  r;
-
-    r.len = strlen(s);
-    r.data = r.len ? (u_char *) s : NULL;
-
-    return r;
-}
-
-
-static int
-same(ngx_str_t *a, const char *b)
-{
-    return a->len == strlen(b)
-           && (a->len == 0 || memcmp(a->data, b, a->len) == 0);
-}
 
 
 /* an item of the op, its value cut to "len" in memory of its own */
@@ -95,12 +56,12 @@ test_keys(ngx_pool_t *pool)
 
     (void) ngx_mesh_item_key(&key, &service, &id, &owner, 1, pool);
     ok(ngx_mesh_item_split(&key, &part, &id, &owner) == NGX_OK
-       && part.len == 9 && same(&id, "10.0.0.1:80") && same(&owner, "api"),
+       && part.len == 9 && is(&id, "10.0.0.1:80") && is(&owner, "api"),
        "key of an endpoint");
 
     (void) ngx_mesh_item_key(&key, &service, &id, NULL, 1, pool);
     ok(ngx_mesh_item_split(&key, &part, &id, &owner) == NGX_OK
-       && part.len == 9 && same(&id, "10.0.0.1:80") && owner.len == 0,
+       && part.len == 9 && is(&id, "10.0.0.1:80") && owner.len == 0,
        "key of an override");
 }
 
@@ -136,10 +97,10 @@ test_service(ngx_pool_t *pool)
 
     cut(&item, &op, op.value.len);
     ok(ngx_mesh_item_service_read(&item, &read) == NGX_OK
-       && same(&read.name, "g/a.B:1.0") && same(&read.group, "g")
-       && same(&read.interface, "a.B") && same(&read.version, "1.0")
-       && same(&read.owner, "config") && same(&read.protocol, "dubbo")
-       && same(&read.hash, "method")
+       && is(&read.name, "g/a.B:1.0") && is(&read.group, "g")
+       && is(&read.interface, "a.B") && is(&read.version, "1.0")
+       && is(&read.owner, "config") && is(&read.protocol, "dubbo")
+       && is(&read.hash, "method")
        && read.balancer == NGX_MESH_BALANCER_HASH && read.nendpoints == 0,
        "a service");
     free(item.value.data);
@@ -200,7 +161,7 @@ endpoint(ngx_pool_t *pool, ngx_mesh_endpoint_t *ep, const char *what)
 
     cut(&item, &op, op.value.len);
     ok(ngx_mesh_item_endpoint_read(&item, &read, pool) == NGX_OK
-       && endpoint_same(ep, &read), what);
+       && endpoint_same(ep, &read), "%s", what);
     free(item.value.data);
 }
 
@@ -246,7 +207,7 @@ address(ngx_pool_t *pool, const char *name, ngx_int_t rc)
     ep.name = str(name);
     snprintf(what, sizeof(what), "address \"%.80s\"", name);
     ok(ngx_mesh_item_address(&ep, pool) == rc
-       && (rc != NGX_OK || (ep.sockaddr && ep.socklen)), what);
+       && (rc != NGX_OK || (ep.sockaddr && ep.socklen)), "%s", what);
 }
 
 
@@ -309,8 +270,8 @@ test_override(ngx_pool_t *pool)
     cut(&item, &op, op.value.len);
     ok(ngx_mesh_item_override_read(&item, &read) == NGX_OK
        && read.weight == 5 && read.weighted && read.drain && !read.disabled
-       && read.until == 1234567890123ULL && same(&read.by, "alice")
-       && same(&read.reason, "canary"), "an override");
+       && read.until == 1234567890123ULL && is(&read.by, "alice")
+       && is(&read.reason, "canary"), "an override");
     free(item.value.data);
 }
 
@@ -330,7 +291,5 @@ main(int argc, char *argv[])
 
     ngx_destroy_pool(pool);
 
-    printf("1..%lu\n", (unsigned long) tests);
-
-    return failures ? 1 : 0;
+    return test_done();
 }

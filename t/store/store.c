@@ -8,10 +8,9 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include "unit.h"
 #include "ngx_mesh_store.h"
 
 
@@ -29,7 +28,6 @@ typedef struct {
 
 static shared_t          *shared;
 static ngx_mesh_store_t   store;
-static ngx_uint_t         tests;
 static ngx_log_t          log_stub;
 
 ngx_pid_t                 ngx_pid;
@@ -37,14 +35,6 @@ ngx_pid_t                 ngx_pid;
 /* what the store should hold: a number for each key, 0 is none */
 
 static uint32_t           model[KEYS];
-
-
-static void
-ok(ngx_uint_t good, const char *name)
-{
-    printf("%sok %u - %s\n", good ? "" : "not ", (unsigned) ++tests, name);
-    fflush(stdout);
-}
 
 
 static void
@@ -763,7 +753,5 @@ main(int argc, char **argv)
     test_kill(kills);
     test_step();
 
-    printf("1..%u\n", (unsigned) tests);
-
-    return 0;
+    return test_done();
 }

@@ -6,52 +6,11 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include "unit.h"
 #include "ngx_mesh_table.h"
 
 
 #define MANY  10000
-
-
-extern ngx_uint_t  stub_pools;
-
-static ngx_uint_t  tests;
-static ngx_uint_t  failures;
-
-
-static void
-ok(int passed, const char *name)
-{
-    tests++;
-
-    if (!passed) {
-        failures++;
-    }
-
-    printf("%sok %lu - %s\n", passed ? "" : "not ", (unsigned long) tests,
-           name);
-}
-
-
-static ngx_str_t
-str(const char *s)
-{
-    ngx_str_t  r;
-
-    r.len = strlen(s);
-    r.data = r.len ? (u_char *) s : NULL;
-
-    return r;
-}
-
-
-static int
-is(ngx_str_t *s, const char *expected)
-{
-    return s->len == strlen(expected)
-           && (s->len == 0 || memcmp(s->data, expected, s->len) == 0);
-}
 
 
 static void
@@ -74,7 +33,7 @@ key(const char *name, ngx_int_t rc, const char *group, const char *interface,
     }
 
     snprintf(what, sizeof(what), "key \"%s\"", name);
-    ok(passed, what);
+    ok(passed, "%s", what);
 }
 
 
@@ -181,7 +140,7 @@ holds(ngx_mesh_service_t *service, const char *ports, const char *name)
     struct sockaddr_in  *sin;
 
     if (service == NULL) {
-        ok(0, name);
+        ok(0, "%s", name);
         return;
     }
 
@@ -193,7 +152,7 @@ holds(ngx_mesh_service_t *service, const char *ports, const char *name)
         p += sprintf(p, "%s%u", i ? " " : "", ntohs(sin->sin_port));
     }
 
-    ok(strcmp(text, ports) == 0, name);
+    ok(strcmp(text, ports) == 0, "%s", name);
 
     if (strcmp(text, ports) != 0) {
         printf("# has \"%s\", expected \"%s\"\n", text, ports);
@@ -409,7 +368,5 @@ main(int argc, char *argv[])
 
     ok(stub_pools == 0, "no pool is left");
 
-    printf("1..%lu\n", (unsigned long) tests);
-
-    return failures ? 1 : 0;
+    return test_done();
 }

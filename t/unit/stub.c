@@ -2,13 +2,12 @@
 /*
  * Copyright (C) nginx-mesh authors
  *
- * What the store needs of nginx, over plain malloc: every allocation is one
- * that the sanitizer knows, and pools that are never destroyed are leaks.
+ * Pools and arrays of nginx over plain malloc: every allocation is one that
+ * the sanitizer knows, and pools that are never destroyed are leaks.
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include "unit.h"
 
 
 static ngx_cycle_t       stub_cycle;
