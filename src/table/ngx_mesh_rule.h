@@ -151,14 +151,17 @@ ngx_int_t ngx_mesh_percent_parse(ngx_str_t *text);
 ngx_uint_t ngx_mesh_fact_known(ngx_str_t *fact);
 
 
-/* NGX_OK; NGX_DECLINED: *err says why not; expressions are compiled */
-ngx_int_t ngx_mesh_rule_check(ngx_mesh_rule_t *rule,
+/*
+ * NGX_OK; NGX_DECLINED: *err says why not.  Expressions are compiled in the
+ * pool; while a configuration is read that has to be the one of its cycle.
+ */
+ngx_int_t ngx_mesh_rule_check(ngx_mesh_rule_t *rule, ngx_pool_t *pool,
     ngx_mesh_rule_error_t *err);
 
 
 /*
- * The rule as bytes, the same ones each time and on every machine of a byte
- * order; they are what the table and its journal hold.
+ * The rule as bytes, the same ones each time and on every machine: they are
+ * what the table and its journal hold.
  */
 size_t ngx_mesh_rule_size(ngx_mesh_rule_t *rule);
 void ngx_mesh_rule_write(u_char *p, ngx_mesh_rule_t *rule);
