@@ -41,9 +41,9 @@ static ngx_str_t  ngx_mesh_rule_facts[] = {
     ngx_string("version"),
     ngx_string("group"),
     ngx_string("method"),
+    ngx_null_string,              /* NGX_MESH_NAME_KEY has no name */
     ngx_string("caller"),
-    ngx_string("app"),
-    ngx_null_string
+    ngx_string("app")
 };
 
 
@@ -59,8 +59,8 @@ ngx_mesh_rule_fact(ngx_str_t *name)
         return NGX_MESH_FACT_ATTACHMENT;
     }
 
-    for (i = 0; ngx_mesh_rule_facts[i].len; i++) {
-        if (ngx_mesh_rule_facts[i].len == name->len
+    for (i = 0; i < NGX_MESH_FACT_ATTACHMENT; i++) {
+        if (name->len && ngx_mesh_rule_facts[i].len == name->len
             && ngx_memcmp(ngx_mesh_rule_facts[i].data, name->data, name->len)
                == 0)
         {
