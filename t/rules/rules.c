@@ -335,7 +335,7 @@ checks(void)
 /* random sets and calls, of a few names so that they meet */
 
 static const char  *words[] = {
-    "a", "ab", "abc", "abcd", "abcabcabcabc", "b", "ba", "bab",
+    "a", "ab", "abc", "abcd", "abcabcabcabc", "b", "ba", "bab", "aab", "abbc",
     "com.example.Orders", "com.example.Order", "com.example.", "Orders",
     "com.example.Payments:1", "g/com.example.Orders", "h/a", "g/ab"
 };
