@@ -16,14 +16,16 @@
 /*
  * mesh {} is parsed as events {} is: modules of this type get a slot of
  * configuration in it, and their directives carry NGX_MESH_CONF (directly in
- * mesh {}), NGX_MESH_SERVICE_CONF (inside service NAME {}) or
- * NGX_MESH_PROTOCOL_CONF (inside protocol NAME {}).
+ * mesh {}), NGX_MESH_SERVICE_CONF (inside service NAME {}),
+ * NGX_MESH_PROTOCOL_CONF (inside protocol NAME {}) or NGX_MESH_ROUTE_CONF
+ * (inside route NAME {}).
  */
 
 #define NGX_MESH_MODULE         0x4853454d   /* "MESH" */
 #define NGX_MESH_CONF           0x02000000
 #define NGX_MESH_SERVICE_CONF   0x04000000
 #define NGX_MESH_PROTOCOL_CONF  0x08000000
+#define NGX_MESH_ROUTE_CONF     0x10000000
 
 
 typedef struct {
@@ -44,6 +46,7 @@ typedef struct {
     size_t               metrics;        /* budget inside the zone */
     ngx_array_t         *protocols;      /* const ngx_mesh_codec_t *, declared
                                             in mesh {}; NULL: none */
+    ngx_array_t         *rules;          /* ngx_mesh_rule_t *, NULL: none */
 
     /* private to the module, while it parses */
     ngx_mesh_service_t  *service;
@@ -88,6 +91,7 @@ ngx_int_t ngx_mesh_require_protocol(ngx_conf_t *cf, char *directive,
 extern ngx_module_t  ngx_mesh_module;
 extern ngx_module_t  ngx_mesh_core_module;
 extern ngx_module_t  ngx_mesh_protocol_module;
+extern ngx_module_t  ngx_mesh_route_module;
 
 
 #endif /* _NGX_MESH_H_INCLUDED_ */
