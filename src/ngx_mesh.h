@@ -46,7 +46,6 @@ typedef struct {
     size_t               metrics;        /* budget inside the zone */
     ngx_array_t         *protocols;      /* const ngx_mesh_codec_t *, declared
                                             in mesh {}; NULL: none */
-    ngx_array_t         *rules;          /* ngx_mesh_rule_t *, NULL: none */
 
     /* private to the module, while it parses */
     ngx_mesh_service_t  *service;

@@ -23,30 +23,32 @@ typedef struct {
 } ngx_mesh_route_conf_t;
 
 
-static void *ngx_mesh_route_create_conf(ngx_cycle_t *cycle);
+static void *ngx_mesh_route_conf_create(ngx_cycle_t *cycle);
 static char *ngx_mesh_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-static ngx_mesh_rule_t *ngx_mesh_route_add(ngx_conf_t *cf, ngx_str_t *name);
-static char *ngx_mesh_route_priority(ngx_conf_t *cf, ngx_mesh_rule_t *rule,
+static ngx_mesh_rule_t *ngx_mesh_route_conf_add(ngx_conf_t *cf,
+    ngx_str_t *name);
+static char *ngx_mesh_route_conf_priority(ngx_conf_t *cf, ngx_mesh_rule_t *rule,
     ngx_str_t *value);
-static char *ngx_mesh_route_check(ngx_conf_t *cf, ngx_mesh_rule_t *rule);
-static char *ngx_mesh_route_match(ngx_conf_t *cf, ngx_command_t *cmd,
+static char *ngx_mesh_route_conf_check(ngx_conf_t *cf, ngx_mesh_rule_t *rule);
+static char *ngx_mesh_route_conf_match(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_mesh_route_condition(ngx_conf_t *cf, ngx_array_t *conditions,
-    ngx_uint_t from, ngx_str_t *value);
-static char *ngx_mesh_route_percent(ngx_conf_t *cf, ngx_array_t *conditions,
-    ngx_str_t *value, ngx_str_t *by);
-static char *ngx_mesh_route_to(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-static char *ngx_mesh_route_target(ngx_conf_t *cf, ngx_mesh_target_t *t,
+static char *ngx_mesh_route_conf_condition(ngx_conf_t *cf,
+    ngx_array_t *conditions, ngx_uint_t from, ngx_str_t *value);
+static char *ngx_mesh_route_conf_percent(ngx_conf_t *cf,
+    ngx_array_t *conditions, ngx_str_t *value, ngx_str_t *by);
+static char *ngx_mesh_route_conf_to(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_mesh_route_conf_target(ngx_conf_t *cf, ngx_mesh_target_t *t,
     ngx_array_t *labels, ngx_str_t *value, ngx_str_t *param);
-static char *ngx_mesh_route_fallback(ngx_conf_t *cf, ngx_mesh_target_t *t,
+static char *ngx_mesh_route_conf_fallback(ngx_conf_t *cf, ngx_mesh_target_t *t,
     ngx_array_t *labels, ngx_str_t *value);
-static char *ngx_mesh_route_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
+static char *ngx_mesh_route_conf_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_mesh_route_tries(ngx_conf_t *cf, ngx_command_t *cmd,
+static char *ngx_mesh_route_conf_tries(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_mesh_route_hash(ngx_conf_t *cf, ngx_command_t *cmd,
+static char *ngx_mesh_route_conf_hash(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_mesh_route_deny(ngx_conf_t *cf, ngx_command_t *cmd,
+static char *ngx_mesh_route_conf_deny(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 
@@ -61,42 +63,42 @@ static ngx_command_t  ngx_mesh_route_commands[] = {
 
     { ngx_string("match"),
       NGX_MESH_ROUTE_CONF|NGX_CONF_1MORE,
-      ngx_mesh_route_match,
+      ngx_mesh_route_conf_match,
       0,
       0,
       NULL },
 
     { ngx_string("to"),
       NGX_MESH_ROUTE_CONF|NGX_CONF_1MORE,
-      ngx_mesh_route_to,
+      ngx_mesh_route_conf_to,
       0,
       0,
       NULL },
 
     { ngx_string("timeout"),
       NGX_MESH_ROUTE_CONF|NGX_CONF_TAKE1,
-      ngx_mesh_route_timeout,
+      ngx_mesh_route_conf_timeout,
       0,
       0,
       NULL },
 
     { ngx_string("tries"),
       NGX_MESH_ROUTE_CONF|NGX_CONF_TAKE1,
-      ngx_mesh_route_tries,
+      ngx_mesh_route_conf_tries,
       0,
       0,
       NULL },
 
     { ngx_string("hash"),
       NGX_MESH_ROUTE_CONF|NGX_CONF_TAKE1,
-      ngx_mesh_route_hash,
+      ngx_mesh_route_conf_hash,
       0,
       0,
       NULL },
 
     { ngx_string("deny"),
       NGX_MESH_ROUTE_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
-      ngx_mesh_route_deny,
+      ngx_mesh_route_conf_deny,
       0,
       0,
       NULL },
@@ -110,7 +112,7 @@ static ngx_str_t  ngx_mesh_route_module_name = ngx_string("mesh_route");
 
 static ngx_mesh_module_t  ngx_mesh_route_module_ctx = {
     &ngx_mesh_route_module_name,
-    ngx_mesh_route_create_conf,            /* create configuration */
+    ngx_mesh_route_conf_create,            /* create configuration */
     NULL                                   /* init configuration */
 };
 
@@ -132,7 +134,7 @@ ngx_module_t  ngx_mesh_route_module = {
 
 
 static void *
-ngx_mesh_route_create_conf(ngx_cycle_t *cycle)
+ngx_mesh_route_conf_create(ngx_cycle_t *cycle)
 {
     return ngx_pcalloc(cycle->pool, sizeof(ngx_mesh_route_conf_t));
 }
@@ -151,13 +153,13 @@ ngx_mesh_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    rule = ngx_mesh_route_add(cf, &value[1]);
+    rule = ngx_mesh_route_conf_add(cf, &value[1]);
     if (rule == NULL) {
         return NGX_CONF_ERROR;
     }
 
     if (cf->args->nelts == 3) {
-        rv = ngx_mesh_route_priority(cf, rule, &value[2]);
+        rv = ngx_mesh_route_conf_priority(cf, rule, &value[2]);
         if (rv != NGX_CONF_OK) {
             return rv;
         }
@@ -165,7 +167,7 @@ ngx_mesh_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     /* the name is wrong on this line, not on the last one */
 
-    rv = ngx_mesh_route_check(cf, rule);
+    rv = ngx_mesh_route_conf_check(cf, rule);
     if (rv != NGX_CONF_OK) {
         return rv;
     }
@@ -198,57 +200,39 @@ ngx_mesh_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     rule->targets = rcf->targets.elts;
     rule->ntargets = rcf->targets.nelts;
 
-    return ngx_mesh_route_check(cf, rule);
+    return ngx_mesh_route_conf_check(cf, rule);
 }
 
 
 static ngx_mesh_rule_t *
-ngx_mesh_route_add(ngx_conf_t *cf, ngx_str_t *name)
+ngx_mesh_route_conf_add(ngx_conf_t *cf, ngx_str_t *name)
 {
-    ngx_uint_t              i;
-    ngx_mesh_rule_t        *rule, **rules;
-    ngx_mesh_core_conf_t   *ccf;
+    ngx_int_t              rc;
+    ngx_mesh_rule_t       *rule;
+    ngx_mesh_core_conf_t  *ccf;
 
     ccf = ngx_mesh_get_conf(cf->cycle, &ngx_mesh_core_module);
 
-    if (ccf->rules == NULL) {
-        ccf->rules = ngx_array_create(cf->pool, 8, sizeof(ngx_mesh_rule_t *));
-        if (ccf->rules == NULL) {
-            return NULL;
-        }
-    }
-
-    rules = ccf->rules->elts;
-
-    for (i = 0; i < ccf->rules->nelts; i++) {
-        if (rules[i]->name.len == name->len
-            && ngx_memcmp(rules[i]->name.data, name->data, name->len) == 0)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "duplicate route \"%V\"", name);
-            return NULL;
-        }
-    }
-
     rule = ngx_pcalloc(cf->pool, sizeof(ngx_mesh_rule_t));
-    rules = ngx_array_push(ccf->rules);
-
-    if (rule == NULL || rules == NULL) {
+    if (rule == NULL) {
         return NULL;
     }
 
-    *rules = rule;
-
     rule->name = *name;
-    ngx_str_set(&rule->owner, "config");
-    rule->order = ccf->rules->nelts;
 
-    return rule;
+    rc = ngx_mesh_table_add_rule(ccf->table, rule);
+
+    if (rc == NGX_BUSY) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "duplicate route \"%V\"",
+                           name);
+    }
+
+    return rc == NGX_OK ? rule : NULL;
 }
 
 
 static char *
-ngx_mesh_route_priority(ngx_conf_t *cf, ngx_mesh_rule_t *rule,
+ngx_mesh_route_conf_priority(ngx_conf_t *cf, ngx_mesh_rule_t *rule,
     ngx_str_t *value)
 {
     u_char     *p;
@@ -279,7 +263,7 @@ ngx_mesh_route_priority(ngx_conf_t *cf, ngx_mesh_rule_t *rule,
 
 
 static char *
-ngx_mesh_route_check(ngx_conf_t *cf, ngx_mesh_rule_t *rule)
+ngx_mesh_route_conf_check(ngx_conf_t *cf, ngx_mesh_rule_t *rule)
 {
     ngx_mesh_rule_error_t  err;
 
@@ -297,7 +281,7 @@ ngx_mesh_route_check(ngx_conf_t *cf, ngx_mesh_rule_t *rule)
 /* values of one fact are alternatives within a directive */
 
 static char *
-ngx_mesh_route_match(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mesh_route_conf_match(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char                   *rv;
     ngx_str_t              *value, *percent, *by;
@@ -325,14 +309,15 @@ ngx_mesh_route_match(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
-        rv = ngx_mesh_route_condition(cf, &rcf->conditions, from, &value[i]);
+        rv = ngx_mesh_route_conf_condition(cf, &rcf->conditions, from,
+                                           &value[i]);
         if (rv != NGX_CONF_OK) {
             return rv;
         }
     }
 
     if (percent) {
-        rv = ngx_mesh_route_percent(cf, &rcf->conditions, percent, by);
+        rv = ngx_mesh_route_conf_percent(cf, &rcf->conditions, percent, by);
         if (rv != NGX_CONF_OK) {
             return rv;
         }
@@ -351,12 +336,12 @@ ngx_mesh_route_match(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     rule.conditions = c + from;
     rule.nconditions = rcf->conditions.nelts - from;
 
-    return ngx_mesh_route_check(cf, &rule);
+    return ngx_mesh_route_conf_check(cf, &rule);
 }
 
 
 static char *
-ngx_mesh_route_condition(ngx_conf_t *cf, ngx_array_t *conditions,
+ngx_mesh_route_conf_condition(ngx_conf_t *cf, ngx_array_t *conditions,
     ngx_uint_t from, ngx_str_t *value)
 {
     char                  *right;
@@ -439,7 +424,7 @@ ngx_mesh_route_condition(ngx_conf_t *cf, ngx_array_t *conditions,
 
 
 static char *
-ngx_mesh_route_percent(ngx_conf_t *cf, ngx_array_t *conditions,
+ngx_mesh_route_conf_percent(ngx_conf_t *cf, ngx_array_t *conditions,
     ngx_str_t *value, ngx_str_t *by)
 {
     ngx_int_t              n;
@@ -488,7 +473,7 @@ ngx_mesh_route_percent(ngx_conf_t *cf, ngx_array_t *conditions,
 
 
 static char *
-ngx_mesh_route_to(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mesh_route_conf_to(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char                   *rv;
     ngx_int_t               n;
@@ -532,10 +517,11 @@ ngx_mesh_route_to(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         if (ngx_strncmp(value[i].data, "fallback=", 9) == 0) {
-            rv = ngx_mesh_route_fallback(cf, t, &fallback, &value[i]);
+            rv = ngx_mesh_route_conf_fallback(cf, t, &fallback, &value[i]);
 
         } else {
-            rv = ngx_mesh_route_target(cf, t, &labels, &value[i], &value[i]);
+            rv = ngx_mesh_route_conf_target(cf, t, &labels, &value[i],
+                                            &value[i]);
         }
 
         if (rv != NGX_CONF_OK) {
@@ -556,7 +542,7 @@ ngx_mesh_route_to(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_mesh_route_target(ngx_conf_t *cf, ngx_mesh_target_t *t,
+ngx_mesh_route_conf_target(ngx_conf_t *cf, ngx_mesh_target_t *t,
     ngx_array_t *labels, ngx_str_t *value, ngx_str_t *param)
 {
     u_char        *p, *last;
@@ -605,7 +591,7 @@ ngx_mesh_route_target(ngx_conf_t *cf, ngx_mesh_target_t *t,
 
 
 static char *
-ngx_mesh_route_fallback(ngx_conf_t *cf, ngx_mesh_target_t *t,
+ngx_mesh_route_conf_fallback(ngx_conf_t *cf, ngx_mesh_target_t *t,
     ngx_array_t *labels, ngx_str_t *value)
 {
     ngx_str_t  param;
@@ -628,12 +614,12 @@ ngx_mesh_route_fallback(ngx_conf_t *cf, ngx_mesh_target_t *t,
         return NGX_CONF_OK;
     }
 
-    return ngx_mesh_route_target(cf, t->fallback, labels, value, &param);
+    return ngx_mesh_route_conf_target(cf, t->fallback, labels, value, &param);
 }
 
 
 static char *
-ngx_mesh_route_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mesh_route_conf_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_int_t               ms;
     ngx_str_t              *value;
@@ -660,7 +646,7 @@ ngx_mesh_route_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_mesh_route_tries(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mesh_route_conf_tries(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_int_t               n;
     ngx_str_t              *value;
@@ -688,7 +674,7 @@ ngx_mesh_route_tries(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_mesh_route_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mesh_route_conf_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t              *value;
     ngx_mesh_route_conf_t  *rcf;
@@ -715,7 +701,7 @@ ngx_mesh_route_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_mesh_route_deny(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_mesh_route_conf_deny(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t              *value;
     ngx_mesh_route_conf_t  *rcf;

@@ -124,7 +124,7 @@ static ngx_mesh_member_t *
 ngx_mesh_balancer_next(ngx_mesh_view_t *view, uint32_t hash, size_t size,
     ngx_uint_t backup, ngx_uint_t mask, ngx_mesh_peer_t *avoid)
 {
-    switch (view->service->balancer) {
+    switch (view->balancer) {
 
     case NGX_MESH_BALANCER_RANDOM:
         return ngx_mesh_balancer_random(view, size, backup, mask, avoid);
@@ -178,7 +178,7 @@ ngx_mesh_balancer_equal(ngx_mesh_view_t *view, size_t size, ngx_uint_t backup,
         /* "random" comes here too, its members hold sums */
 
         if (m->peer->starting && ngx_mesh_peer_weight(m) < m->weight
-            && view->service->balancer != NGX_MESH_BALANCER_RANDOM)
+            && view->balancer != NGX_MESH_BALANCER_RANDOM)
         {
             return ngx_mesh_balancer_smooth(view, size, backup, mask, avoid);
         }
@@ -438,7 +438,7 @@ ngx_mesh_balancer_init(ngx_mesh_view_t *view)
             view->backups = 1;
         }
 
-        if (view->service->balancer == NGX_MESH_BALANCER_RANDOM) {
+        if (view->balancer == NGX_MESH_BALANCER_RANDOM) {
             total += m->weight;
             m->current = total;
         }
@@ -452,7 +452,7 @@ ngx_mesh_balancer_init(ngx_mesh_view_t *view)
 
     view->next = ngx_random() % view->nmembers;
 
-    switch (view->service->balancer) {
+    switch (view->balancer) {
 
     case NGX_MESH_BALANCER_HASH:
         return ngx_mesh_balancer_ring(view);

@@ -308,7 +308,10 @@ struct ngx_mesh_view_s {
     ngx_mesh_service_t        *service;
     ngx_mesh_link_conf_t      *conf;
     const ngx_mesh_codec_t    *codec;
-    uint64_t                   revision;
+    ngx_keyval_t              *labels;         /* of the endpoints in it */
+    ngx_uint_t                 nlabels;
+    ngx_uint_t                 balancer;
+    ngx_str_t                  hash;           /* fact to hash on */
     ngx_uint_t                 refs;
 
     ngx_mesh_member_t         *members;
@@ -326,7 +329,20 @@ struct ngx_mesh_view_s {
 };
 
 
-/* a cached result of routing */
+/* a route that calls of an entry may take, with what it leads to */
+
+typedef struct {
+    ngx_mesh_route_t          *route;
+    ngx_mesh_entry_t         **entries;        /* of the targets, made when
+                                                  they are first needed */
+    ngx_uint_t                 n;
+} ngx_mesh_choice_t;
+
+
+/*
+ * A cached result of routing.  Where routes may be taken, that is the entry of
+ * calls that take none; others get one of its branches.
+ */
 
 struct ngx_mesh_entry_s {
     ngx_queue_t                lru;
@@ -344,12 +360,27 @@ struct ngx_mesh_entry_s {
     ngx_str_t                  service;        /* name for logs and metrics */
 
     const ngx_mesh_codec_t    *codec;
-    ngx_mesh_view_t           *view;           /* NULL: no route */
+    ngx_mesh_view_t           *view;           /* NULL: see error */
+    ngx_uint_t                 error;          /* NGX_MESH_ERR_* */
+    ngx_msec_t                 timeout;        /* of a route, 0: none */
+    ngx_uint_t                 tries;
+
+    ngx_mesh_rules_t          *rules;          /* that choices are of */
+    ngx_mesh_choice_t         *choices;        /* NULL: there are none */
+    ngx_uint_t                 nchoices;
+
+    ngx_mesh_entry_t          *parent;         /* of a branch */
+    ngx_mesh_rule_t           *rule;           /* that a branch belongs to */
+    ngx_mesh_target_t         *target;         /* NULL: the call's service */
+    ngx_mesh_entry_t          *fallback;       /* the branch's own */
+
     ngx_mesh_calls_t          *ok;
     ngx_uint_t                 ok_status;
     unsigned                   idempotent:1;
     unsigned                   grouped:1;
     unsigned                   cached:1;
+    unsigned                   known:1;        /* somebody gave the service
+                                                  its name */
 };
 
 
@@ -671,14 +702,49 @@ ngx_int_t ngx_mesh_peer_weight(ngx_mesh_member_t *m);
 ngx_mesh_entry_t *ngx_mesh_route_find(ngx_mesh_session_t *ms, u_char *p,
     ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts);
 void ngx_mesh_route_release(ngx_mesh_entry_t *entry);
-void ngx_mesh_view_release(ngx_mesh_view_t *view);
 
+/* the service of an entry's names; sees whether its group counts.  The
+   reference is the caller's; NULL: there is none. */
+ngx_mesh_service_t *ngx_mesh_route_service(ngx_mesh_entry_t *entry);
+
+/* whether a call may be sent twice, by what its service is called */
+ngx_uint_t ngx_mesh_route_idempotent(ngx_mesh_entry_t *entry);
 
 /* one fact of a call by its name; NGX_DECLINED: the call has none.  Reads
    the attachments if they are needed. */
 ngx_int_t ngx_mesh_route_fact(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     u_char *p, ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts, ngx_str_t *name,
     ngx_str_t *value);
+
+
+/* ngx_mesh_choice.c */
+
+/* finds the routes that calls of an entry may take */
+void ngx_mesh_choice_init(ngx_mesh_entry_t *entry, ngx_mesh_rules_t *rules);
+void ngx_mesh_choice_drop(ngx_mesh_entry_t *entry);
+
+/* the branch that a call takes, or the entry itself; the reference to the
+   entry becomes one to the branch.  NULL: no memory. */
+ngx_mesh_entry_t *ngx_mesh_choice_take(ngx_mesh_session_t *ms,
+    ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
+    ngx_mesh_facts_t *facts);
+
+/* the same for a branch none of whose endpoints can be used; NULL: that is
+   all, and the reference stays */
+ngx_mesh_entry_t *ngx_mesh_choice_fallback(ngx_mesh_entry_t *entry);
+
+
+/* ngx_mesh_view.c */
+
+/*
+ * A service as it is used for a target of a route (NULL: any endpoint),
+ * balanced by a fact (empty: as the service says).  Takes over the reference
+ * to the service.  NULL: no memory.
+ */
+ngx_mesh_view_t *ngx_mesh_view_get(ngx_mesh_service_t *service,
+    ngx_mesh_proxy_conf_t *conf, const ngx_mesh_codec_t *codec,
+    ngx_mesh_target_t *target, ngx_str_t *hash);
+void ngx_mesh_view_release(ngx_mesh_view_t *view);
 
 
 /* ngx_mesh_memo.c */

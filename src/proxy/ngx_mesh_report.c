@@ -156,7 +156,7 @@ ngx_mesh_report_call(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
 
     /* names that no table knows get no series of their own */
 
-    service = (entry && entry->view) ? &entry->service : NULL;
+    service = (entry && entry->known) ? &entry->service : NULL;
     method = entry ? &entry->method : &none;
     codec = (ngx_str_t *) &ms->reader.codec->name;
 
@@ -190,12 +190,16 @@ ngx_mesh_report_call(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     call->codec = ms->reader.codec;
 
     if (entry) {
-        call->service = entry->view ? entry->service : entry->key;
+        call->service = entry->known ? entry->service : entry->key;
         call->interface = entry->interface;
         call->method = entry->method;
         call->version = entry->version;
         call->group = entry->group;
         call->revision = entry->revision;
+
+        if (entry->rule) {
+            call->route = entry->rule->name;
+        }
     }
 
     if (attachments) {

@@ -14,6 +14,12 @@
 #define NGX_MESH_TOKENS_MAX    25600
 
 
+static ngx_uint_t ngx_mesh_request_try(ngx_mesh_session_t *ms,
+    ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
+    ngx_mesh_chunk_t *chunk, ngx_mesh_facts_t *facts, ngx_mesh_peer_t **peer);
+static void ngx_mesh_request_text(ngx_mesh_session_t *ms,
+    ngx_mesh_entry_t *entry, ngx_uint_t err, ngx_str_t *text, u_char *buf,
+    size_t size);
 static uint32_t ngx_mesh_request_key(ngx_mesh_session_t *ms,
     ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
     ngx_mesh_facts_t *facts);
@@ -28,6 +34,8 @@ static ngx_uint_t ngx_mesh_request_oneway(ngx_mesh_session_t *ms,
 static ngx_uint_t ngx_mesh_request_send(ngx_mesh_session_t *ms,
     ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
     ngx_mesh_chunk_t *chunk, ngx_mesh_facts_t *facts, uint32_t key);
+static uint64_t ngx_mesh_request_timeout(ngx_mesh_session_t *ms,
+    ngx_mesh_entry_t *entry, ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts);
 static void ngx_mesh_request_enter(ngx_mesh_request_t *r,
     ngx_mesh_session_t *ms);
 static ngx_int_t ngx_mesh_request_again(ngx_mesh_request_t *r,
@@ -60,14 +68,13 @@ void
 ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
     ngx_mesh_chunk_t *chunk)
 {
-    u_char             line[128];
-    uint32_t           key;
+    u_char             line[512];
     ngx_str_t          text;
     ngx_uint_t         err;
     ngx_mesh_call_t    call;
     ngx_mesh_peer_t   *peer;
     ngx_mesh_chunk_t  *attachments;
-    ngx_mesh_entry_t  *entry;
+    ngx_mesh_entry_t  *entry, *fallback;
     ngx_mesh_facts_t   facts;
 
     ngx_memzero(&facts, sizeof(ngx_mesh_facts_t));
@@ -85,37 +92,22 @@ ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
 
     peer = NULL;
 
-    if (entry->view == NULL) {
-        err = NGX_MESH_ERR_NO_ROUTE;
+    err = ngx_mesh_request_try(ms, entry, p, f, chunk, &facts, &peer);
 
-    } else {
-        key = ngx_mesh_request_key(ms, entry, p, f, &facts);
+    if (err == NGX_MESH_ERR_NO_ENDPOINT || err == NGX_MESH_ERR_CLOSED) {
+        fallback = ngx_mesh_choice_fallback(entry);
 
-        if (f->kind == NGX_MESH_FRAME_ONEWAY) {
-            err = ngx_mesh_request_oneway(ms, entry, p, f, chunk, key, &peer);
-
-        } else if (ms->nrequests >= ms->conf->max_requests) {
-            err = NGX_MESH_ERR_OVERLOAD;
-
-        } else {
-            err = ngx_mesh_request_send(ms, entry, p, f, chunk, &facts, key);
-
-            if (err == NGX_MESH_ERR_NONE) {
-                return;
-            }
+        if (fallback) {
+            entry = fallback;
+            err = ngx_mesh_request_try(ms, entry, p, f, chunk, &facts, &peer);
         }
     }
 
-    text = ngx_mesh_request_texts[err];
-
-    if (err == NGX_MESH_ERR_NO_ENDPOINT && entry->view->foreign
-        && entry->view->nmembers == 0)
-    {
-        text.data = line;
-        text.len = ngx_snprintf(line, sizeof(line), "no endpoint of the "
-                                "service speaks %V", &ms->reader.codec->name)
-                   - line;
+    if (err == NGX_MESH_ERR_NONE && f->kind != NGX_MESH_FRAME_ONEWAY) {
+        return;
     }
+
+    ngx_mesh_request_text(ms, entry, err, &text, line, sizeof(line));
 
     /* over already: a one-way call, or one that went nowhere */
 
@@ -141,6 +133,67 @@ ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
 }
 
 
+/* NGX_MESH_ERR_NONE: it is sent, and has the reference to the entry unless
+   nobody waits for an answer */
+
+static ngx_uint_t
+ngx_mesh_request_try(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
+    u_char *p, ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk,
+    ngx_mesh_facts_t *facts, ngx_mesh_peer_t **peer)
+{
+    uint32_t  key;
+
+    if (entry->view == NULL) {
+        return entry->error;
+    }
+
+    key = ngx_mesh_request_key(ms, entry, p, f, facts);
+
+    if (f->kind == NGX_MESH_FRAME_ONEWAY) {
+        return ngx_mesh_request_oneway(ms, entry, p, f, chunk, key, peer);
+    }
+
+    if (ms->nrequests >= ms->conf->max_requests) {
+        return NGX_MESH_ERR_OVERLOAD;
+    }
+
+    return ngx_mesh_request_send(ms, entry, p, f, chunk, facts, key);
+}
+
+
+static void
+ngx_mesh_request_text(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
+    ngx_uint_t err, ngx_str_t *text, u_char *buf, size_t size)
+{
+    *text = ngx_mesh_request_texts[err];
+
+    if (err == NGX_MESH_ERR_DENIED && entry->rule && entry->rule->deny.len) {
+        *text = entry->rule->deny;
+        return;
+    }
+
+    if (err != NGX_MESH_ERR_NO_ENDPOINT) {
+        return;
+    }
+
+    if (entry->view && entry->view->foreign && entry->view->nmembers == 0) {
+        text->data = buf;
+        text->len = ngx_snprintf(buf, size,
+                                 "no endpoint of the service speaks %V",
+                                 &ms->reader.codec->name)
+                    - buf;
+
+    } else if (entry->target) {
+        text->data = buf;
+        text->len = ngx_snprintf(buf, size,
+                                 "route \"%V\" leads to no endpoint of "
+                                 "\"%V\"", &entry->rule->name,
+                                 &entry->service)
+                    - buf;
+    }
+}
+
+
 void
 ngx_mesh_request_refuse(ngx_mesh_session_t *ms, ngx_mesh_frame_t *f,
     ngx_uint_t err, ngx_str_t *text)
@@ -161,14 +214,14 @@ static uint32_t
 ngx_mesh_request_key(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     u_char *p, ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts)
 {
-    uint32_t             key;
-    ngx_str_t            value;
-    ngx_mesh_service_t  *service;
+    uint32_t          key;
+    ngx_str_t         value;
+    ngx_mesh_view_t  *view;
 
-    service = entry->view->service;
+    view = entry->view;
 
-    if (service->balancer != NGX_MESH_BALANCER_HASH
-        || ngx_mesh_route_fact(ms, entry, p, f, facts, &service->hash, &value)
+    if (view->balancer != NGX_MESH_BALANCER_HASH
+        || ngx_mesh_route_fact(ms, entry, p, f, facts, &view->hash, &value)
            != NGX_OK)
     {
         return 0;
@@ -313,7 +366,7 @@ ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     u_char *p, ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk,
     ngx_mesh_facts_t *facts, uint32_t key)
 {
-    uint64_t                 now, timeout;
+    uint64_t                 now;
     ngx_uint_t               err;
     ngx_mesh_link_t         *link;
     ngx_mesh_view_t         *view;
@@ -342,24 +395,13 @@ ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     }
 
     now = ngx_mesh_now();
-    timeout = ms->conf->timeout;
-
-    if (ms->conf->deadline != NGX_MESH_DEADLINE_OFF) {
-
-        if (f->timeout) {
-            timeout = f->timeout;
-
-        } else if (facts->timeout > 0) {
-            timeout = facts->timeout;
-        }
-    }
 
     r->id = f->id;
     r->entry = entry;
     r->key = key;
     r->tries = 1;
     r->start = now;
-    r->deadline = now + timeout * 1000;
+    r->deadline = now + ngx_mesh_request_timeout(ms, entry, f, facts) * 1000;
     r->size = f->size;
     r->serial = f->serial;
     r->variant = f->variant;
@@ -383,6 +425,34 @@ ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
 }
 
 
+/* what the caller wants, but no more than a route allows */
+
+static uint64_t
+ngx_mesh_request_timeout(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
+    ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts)
+{
+    uint64_t  timeout;
+
+    timeout = 0;
+
+    if (ms->conf->deadline != NGX_MESH_DEADLINE_OFF) {
+
+        if (f->timeout) {
+            timeout = f->timeout;
+
+        } else if (facts->timeout > 0) {
+            timeout = facts->timeout;
+        }
+    }
+
+    if (entry->timeout && (timeout == 0 || timeout > entry->timeout)) {
+        return entry->timeout;
+    }
+
+    return timeout ? timeout : ms->conf->timeout;
+}
+
+
 static void
 ngx_mesh_request_enter(ngx_mesh_request_t *r, ngx_mesh_session_t *ms)
 {
@@ -397,7 +467,7 @@ ngx_mesh_request_enter(ngx_mesh_request_t *r, ngx_mesh_session_t *ms)
     r->session = ms;
     r->limit = r->deadline;
 
-    if (r->entry->idempotent && r->tries < conf->tries
+    if (r->entry->idempotent && r->tries < r->entry->tries
         && (conf->next_upstream & (NGX_MESH_NEXT_ERROR|NGX_MESH_NEXT_TIMEOUT)))
     {
         /* the frame may be needed again after it was sent */
@@ -651,7 +721,7 @@ ngx_mesh_request_may_retry(ngx_mesh_request_t *r, ngx_uint_t condition)
     view = r->entry->view;
 
     if (!r->kept || !(conf->next_upstream & condition)
-        || r->tries >= conf->tries || ngx_mesh_now() >= r->deadline)
+        || r->tries >= r->entry->tries || ngx_mesh_now() >= r->deadline)
     {
         return 0;
     }

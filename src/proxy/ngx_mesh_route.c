@@ -35,11 +35,7 @@ static void ngx_mesh_route_names(ngx_mesh_entry_t *entry,
     ngx_mesh_route_key_t *key);
 static void ngx_mesh_route_resolve(ngx_mesh_entry_t *entry);
 static void ngx_mesh_route_drop(ngx_mesh_entry_t *entry);
-static ngx_uint_t ngx_mesh_route_idempotent(ngx_mesh_entry_t *entry);
 static ngx_uint_t ngx_mesh_route_wildcard(ngx_str_t *pattern, ngx_str_t *s);
-static ngx_mesh_view_t *ngx_mesh_view_get(ngx_mesh_service_t *service,
-    ngx_mesh_proxy_conf_t *conf, const ngx_mesh_codec_t *codec);
-static ngx_int_t ngx_mesh_view_members(ngx_mesh_view_t *view);
 
 
 static ngx_str_t  ngx_mesh_route_unknown = ngx_string("unknown");
@@ -78,7 +74,8 @@ ngx_mesh_route_find(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
     entry = ngx_mesh_memo_find(ms, p, f, want, facts);
 
     if (entry && !(entry->grouped && !facts->attachments)) {
-        return entry;
+        return entry->choices ? ngx_mesh_choice_take(ms, entry, p, f, facts)
+                              : entry;
     }
 
     if (entry) {
@@ -129,21 +126,22 @@ ngx_mesh_route_find(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
         codec->facts(codec, p, f,
                      NGX_MESH_WANT_ATTACHMENTS|NGX_MESH_WANT_FORCED, facts);
 
-        if (facts->group.len == 0 || facts->group.len > NGX_MESH_NAMES_MAX) {
-            return ngx_mesh_route_lookup(&key);
+        if (facts->group.len <= NGX_MESH_NAMES_MAX) {
+            key.group = facts->group;
+            key.hash = ngx_mesh_route_hash(h, &key.group);
         }
-
-        key.group = facts->group;
-        key.hash = ngx_mesh_route_hash(h, &key.group);
 
         entry = ngx_mesh_route_lookup(&key);
     }
 
-    if (entry) {
-        ngx_mesh_memo_add(entry, p, f, facts);
+    if (entry == NULL) {
+        return NULL;
     }
 
-    return entry;
+    ngx_mesh_memo_add(entry, p, f, facts);
+
+    return entry->choices ? ngx_mesh_choice_take(ms, entry, p, f, facts)
+                          : entry;
 }
 
 
@@ -293,29 +291,40 @@ ngx_mesh_route_names(ngx_mesh_entry_t *entry, ngx_mesh_route_key_t *key)
 }
 
 
+ngx_mesh_service_t *
+ngx_mesh_route_service(ngx_mesh_entry_t *entry)
+{
+    ngx_str_t  group;
+
+    if (entry->interface.len == 0) {
+        return NULL;
+    }
+
+    ngx_str_null(&group);
+
+    if (ngx_mesh_live_grouped(&entry->interface)) {
+        entry->grouped = 1;
+        group = entry->group;
+    }
+
+    return ngx_mesh_live_find(&group, &entry->interface, &entry->version);
+}
+
+
 static void
 ngx_mesh_route_resolve(ngx_mesh_entry_t *entry)
 {
-    ngx_str_t               group, *fallback;
+    ngx_str_t              *fallback;
+    ngx_mesh_rules_t       *rules;
     ngx_mesh_service_t     *service;
     ngx_mesh_proxy_conf_t  *conf;
 
     conf = entry->conf;
-    service = NULL;
 
-    if (entry->interface.len) {
-        entry->grouped = ngx_mesh_live_grouped(&entry->interface);
+    entry->tries = conf->tries;
+    entry->error = NGX_MESH_ERR_NO_ROUTE;
 
-        ngx_str_null(&group);
-
-        if (entry->grouped) {
-            group = entry->group;
-        }
-
-        service = ngx_mesh_live_find(&group, &entry->interface,
-                                     &entry->version);
-    }
-
+    service = ngx_mesh_route_service(entry);
     fallback = &conf->default_service;
 
     if (service == NULL && fallback->len) {
@@ -324,17 +333,23 @@ ngx_mesh_route_resolve(ngx_mesh_entry_t *entry)
 
     entry->service = ngx_mesh_route_unknown;
 
-    if (service == NULL) {
-        return;
+    if (service) {
+        entry->view = ngx_mesh_view_get(service, conf, entry->codec, NULL,
+                                        NULL);
     }
-
-    entry->view = ngx_mesh_view_get(service, conf, entry->codec);
 
     if (entry->view) {
         entry->service = entry->view->service->name;
+        entry->known = 1;
     }
 
     entry->idempotent = ngx_mesh_route_idempotent(entry);
+
+    rules = ngx_mesh_live_rules();
+
+    if (rules) {
+        ngx_mesh_choice_init(entry, rules);
+    }
 }
 
 
@@ -360,6 +375,7 @@ ngx_mesh_route_drop(ngx_mesh_entry_t *entry)
     entry->cached = 0;
 
     ngx_mesh_memo_drop(entry);
+    ngx_mesh_choice_drop(entry);
     ngx_mesh_route_release(entry);
 }
 
@@ -375,11 +391,23 @@ ngx_mesh_route_release(ngx_mesh_entry_t *entry)
         ngx_mesh_view_release(entry->view);
     }
 
+    if (entry->fallback) {
+        ngx_mesh_route_release(entry->fallback);
+    }
+
+    if (entry->parent) {
+        ngx_mesh_route_release(entry->parent);
+    }
+
+    if (entry->rules) {
+        ngx_mesh_rules_release(entry->rules);
+    }
+
     ngx_free(entry);
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_mesh_route_idempotent(ngx_mesh_entry_t *entry)
 {
     ngx_uint_t              i;
@@ -497,126 +525,4 @@ ngx_mesh_route_fact(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry, u_char *p,
     }
 
     return value->len ? NGX_OK : NGX_DECLINED;
-}
-
-
-/* takes over the reference to the service */
-
-static ngx_mesh_view_t *
-ngx_mesh_view_get(ngx_mesh_service_t *service, ngx_mesh_proxy_conf_t *conf,
-    const ngx_mesh_codec_t *codec)
-{
-    uint32_t          hash;
-    ngx_queue_t      *q, *bucket;
-    ngx_mesh_view_t  *view;
-
-    hash = ngx_crc32_short(service->name.data, service->name.len);
-    bucket = &ngx_mesh_worker.views[hash % NGX_MESH_VIEWS];
-
-    for (q = ngx_queue_head(bucket);
-         q != ngx_queue_sentinel(bucket);
-         q = ngx_queue_next(q))
-    {
-        view = ngx_queue_data(q, ngx_mesh_view_t, queue);
-
-        if (view->service == service && view->conf == conf->link
-            && view->codec == codec)
-        {
-            ngx_mesh_table_release(service);
-            view->refs++;
-            return view;
-        }
-    }
-
-    view = ngx_calloc(sizeof(ngx_mesh_view_t)
-                      + service->nendpoints * sizeof(ngx_mesh_member_t),
-                      ngx_cycle->log);
-    if (view == NULL) {
-        ngx_mesh_table_release(service);
-        return NULL;
-    }
-
-    view->service = service;
-    view->conf = conf->link;
-    view->codec = codec;
-    view->refs = 1;
-    view->members = (ngx_mesh_member_t *)
-                                 ((u_char *) view + sizeof(ngx_mesh_view_t));
-
-    ngx_queue_insert_tail(bucket, &view->queue);
-
-    if (ngx_mesh_view_members(view) != NGX_OK
-        || ngx_mesh_balancer_init(view) != NGX_OK)
-    {
-        ngx_mesh_view_release(view);
-        return NULL;
-    }
-
-    return view;
-}
-
-
-static ngx_int_t
-ngx_mesh_view_members(ngx_mesh_view_t *view)
-{
-    ngx_uint_t            i;
-    ngx_mesh_member_t    *m;
-    ngx_mesh_endpoint_t  *e;
-
-    for (i = 0; i < view->service->nendpoints; i++) {
-        e = &view->service->endpoints[i];
-
-        if (e->protocol.len
-            && (e->protocol.len != view->codec->name.len
-                || ngx_memcmp(e->protocol.data, view->codec->name.data,
-                              e->protocol.len) != 0))
-        {
-            view->foreign = 1;
-            continue;
-        }
-
-        m = &view->members[view->nmembers];
-
-        m->peer = ngx_mesh_peer_get(e);
-        if (m->peer == NULL) {
-            return NGX_ERROR;
-        }
-
-        view->nmembers++;
-
-        m->bundle = ngx_mesh_peer_bundle(m->peer, view->conf, view->codec,
-                                         &e->host);
-        if (m->bundle == NULL) {
-            return NGX_ERROR;
-        }
-
-        m->weight = e->weight;
-        m->backup = e->backup;
-        m->down = e->down || e->weight == 0;
-    }
-
-    return NGX_OK;
-}
-
-
-void
-ngx_mesh_view_release(ngx_mesh_view_t *view)
-{
-    ngx_uint_t  i;
-
-    if (--view->refs) {
-        return;
-    }
-
-    for (i = 0; i < view->nmembers; i++) {
-        ngx_mesh_peer_release(view->members[i].peer);
-    }
-
-    if (view->points) {
-        ngx_free(view->points);
-    }
-
-    ngx_queue_remove(&view->queue);
-    ngx_mesh_table_release(view->service);
-    ngx_free(view);
 }

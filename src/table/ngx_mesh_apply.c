@@ -20,8 +20,8 @@
 
 #define NGX_MESH_APPLY_TRIES  64
 
-/* services, endpoints, overrides */
-#define NGX_MESH_APPLY_TYPES  3
+/* services, endpoints, overrides, routes */
+#define NGX_MESH_APPLY_TYPES  4
 
 
 typedef struct {
@@ -38,6 +38,7 @@ static ngx_uint_t ngx_mesh_apply_once(ngx_mesh_store_t *store,
     ngx_mesh_apply_t *apply, ngx_uint_t dry, ngx_mesh_store_result_t *result,
     ngx_log_t *log);
 static ngx_int_t ngx_mesh_apply_services(ngx_mesh_apply_t *apply);
+static ngx_int_t ngx_mesh_apply_routes(ngx_mesh_apply_t *apply);
 static ngx_int_t ngx_mesh_apply_sort(ngx_mesh_apply_t *apply);
 static int ngx_libc_cdecl ngx_mesh_apply_order(const void *one,
     const void *two);
@@ -110,6 +111,7 @@ ngx_mesh_apply_once(ngx_mesh_store_t *store, ngx_mesh_apply_t *apply,
                        sizeof(ngx_mesh_store_op_t))
         != NGX_OK
         || ngx_mesh_apply_services(apply) != NGX_OK
+        || ngx_mesh_apply_routes(apply) != NGX_OK
         || ngx_mesh_apply_sort(apply) != NGX_OK
         || ngx_mesh_apply_removals(store, apply) != NGX_OK)
     {
@@ -158,6 +160,29 @@ ngx_mesh_apply_services(ngx_mesh_apply_t *apply)
             {
                 return NGX_ERROR;
             }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_apply_routes(ngx_mesh_apply_t *apply)
+{
+    ngx_uint_t            i, n;
+    ngx_mesh_rule_t     **rules;
+    ngx_mesh_store_op_t  *op;
+
+    n = ngx_mesh_table_rules(apply->table, &rules);
+
+    for (i = 0; i < n; i++) {
+        op = ngx_array_push(&apply->ops);
+
+        if (op == NULL
+            || ngx_mesh_item_put_route(op, rules[i], apply->pool) != NGX_OK)
+        {
+            return NGX_ERROR;
         }
     }
 
@@ -267,6 +292,7 @@ ngx_mesh_apply_removals(ngx_mesh_store_t *store, ngx_mesh_apply_t *apply)
     ngx_str_t                key, id, owner;
     ngx_uint_t               i;
     ngx_array_t              items[NGX_MESH_APPLY_TYPES];
+    ngx_mesh_rule_t          rule;
     ngx_mesh_service_t       service;
     ngx_mesh_store_item_t   *item;
     ngx_mesh_store_query_t   queries[NGX_MESH_APPLY_TYPES];
@@ -313,6 +339,19 @@ ngx_mesh_apply_removals(ngx_mesh_store_t *store, ngx_mesh_apply_t *apply)
             && ngx_mesh_table_equal(&service.owner, &ngx_mesh_owner_config)
             && !ngx_mesh_apply_has(apply, &item[i])
             && ngx_mesh_apply_gone(apply, &service, &item[i], items) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    item = items[3].elts;
+
+    for (i = 0; i < items[3].nelts; i++) {
+
+        if (ngx_mesh_item_route_read(&item[i], &rule, apply->pool) == NGX_OK
+            && ngx_mesh_table_equal(&rule.owner, &ngx_mesh_owner_config)
+            && !ngx_mesh_apply_has(apply, &item[i])
+            && ngx_mesh_apply_remove(apply, &item[i]) != NGX_OK)
         {
             return NGX_ERROR;
         }

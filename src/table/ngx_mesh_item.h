@@ -115,4 +115,19 @@ ngx_int_t ngx_mesh_item_put_override(ngx_mesh_store_op_t *op,
     ngx_pool_t *pool);
 
 
+/* ngx_mesh_live_rules.c */
+
+/* the op that puts a route there, under its name */
+ngx_int_t ngx_mesh_item_put_route(ngx_mesh_store_op_t *op,
+    ngx_mesh_rule_t *rule, ngx_pool_t *pool);
+
+/*
+ * Fills a rule in from an item, whose bytes its strings point into.  Its
+ * order is what the configuration says, or the revision of its creation.
+ * NGX_DECLINED: this is no route; NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_mesh_item_route_read(ngx_mesh_store_item_t *item,
+    ngx_mesh_rule_t *rule, ngx_pool_t *pool);
+
+
 #endif /* _NGX_MESH_ITEM_H_INCLUDED_ */

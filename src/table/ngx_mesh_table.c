@@ -42,6 +42,7 @@ struct ngx_mesh_table_s {
     ngx_mesh_table_iface_t **ifaces;
     ngx_uint_t               nkeys;
     ngx_uint_t               mask;      /* of both arrays */
+    ngx_array_t              rules;     /* ngx_mesh_rule_t * */
 };
 
 
@@ -113,6 +114,12 @@ ngx_mesh_table_create(ngx_pool_t *pool)
     table->ifaces = ngx_pcalloc(pool, NGX_MESH_TABLE_BUCKETS
                                       * sizeof(ngx_mesh_table_iface_t *));
     if (table->ifaces == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&table->rules, pool, 8, sizeof(ngx_mesh_rule_t *))
+        != NGX_OK)
+    {
         return NULL;
     }
 
@@ -590,6 +597,43 @@ ngx_mesh_table_release(ngx_mesh_service_t *service)
     if (service->pool) {
         ngx_destroy_pool(service->pool);
     }
+}
+
+
+ngx_int_t
+ngx_mesh_table_add_rule(ngx_mesh_table_t *table, ngx_mesh_rule_t *rule)
+{
+    ngx_uint_t         i;
+    ngx_mesh_rule_t  **rules;
+
+    rules = table->rules.elts;
+
+    for (i = 0; i < table->rules.nelts; i++) {
+        if (ngx_mesh_table_equal(&rules[i]->name, &rule->name)) {
+            return NGX_BUSY;
+        }
+    }
+
+    rules = ngx_array_push(&table->rules);
+    if (rules == NULL) {
+        return NGX_ERROR;
+    }
+
+    *rules = rule;
+
+    ngx_str_set(&rule->owner, "config");
+    rule->order = table->rules.nelts;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_mesh_table_rules(ngx_mesh_table_t *table, ngx_mesh_rule_t ***rules)
+{
+    *rules = table->rules.elts;
+
+    return table->rules.nelts;
 }
 
 

@@ -10,6 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_mesh_rules.h"
 
 
 /*
@@ -109,6 +110,13 @@ ngx_int_t ngx_mesh_table_add(ngx_mesh_table_t *table,
 ngx_mesh_service_t *ngx_mesh_table_next(ngx_mesh_table_t *table,
     void **iterator);
 
+/*
+ * Keeps the rule itself, which may be filled in later but for its name, as
+ * one of owner "config" in this order.  NGX_BUSY: there is one of that name.
+ */
+ngx_int_t ngx_mesh_table_add_rule(ngx_mesh_table_t *table,
+    ngx_mesh_rule_t *rule);
+
 
 /*
  * The table in force, in shared memory: what the functions above say of a
@@ -148,6 +156,10 @@ ngx_mesh_service_t *ngx_mesh_live_find(ngx_str_t *group, ngx_str_t *interface,
     ngx_str_t *version);
 ngx_mesh_service_t *ngx_mesh_live_find_name(ngx_str_t *name);
 ngx_uint_t ngx_mesh_live_grouped(ngx_str_t *interface);
+
+/* the routes of the present revision, NULL: there are none; they belong to the
+   table, and are held or used until it is asked again */
+ngx_mesh_rules_t *ngx_mesh_live_rules(void);
 
 
 #endif /* _NGX_MESH_TABLE_H_INCLUDED_ */

@@ -24,6 +24,11 @@ ngx_mesh_service_t *ngx_mesh_table_join(ngx_mesh_service_t **parts,
     ngx_pool_t *pool);
 
 
+/* the rules of a configuration */
+ngx_uint_t ngx_mesh_table_rules(ngx_mesh_table_t *table,
+    ngx_mesh_rule_t ***rules);
+
+
 /* ngx_mesh_apply.c */
 
 /* makes what is of owner "config" in the store that of a table; with "dry"
