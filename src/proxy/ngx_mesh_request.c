@@ -573,6 +573,8 @@ void
 ngx_mesh_request_lost(ngx_mesh_request_t *r, ngx_uint_t written,
     ngx_str_t *reason)
 {
+    ngx_mesh_entry_t  *fallback;
+
     if (r->dead) {
         ngx_mesh_slot_free(r);
         return;
@@ -589,6 +591,17 @@ ngx_mesh_request_lost(ngx_mesh_request_t *r, ngx_uint_t written,
             {
                 ngx_mesh_count(NGX_MESH_M_REDIRECT);
                 return;
+            }
+
+            fallback = ngx_mesh_choice_fallback(r->entry);
+
+            if (fallback) {
+                r->entry = fallback;
+
+                if (fallback->view && ngx_mesh_request_again(r, 0) == NGX_OK) {
+                    ngx_mesh_count(NGX_MESH_M_REDIRECT);
+                    return;
+                }
             }
 
         } else if (ngx_mesh_request_may_retry(r, NGX_MESH_NEXT_ERROR)
