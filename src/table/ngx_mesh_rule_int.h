@@ -48,6 +48,7 @@ typedef struct {
     uint8_t                 op;
     uint8_t                 name;        /* that it is about */
     uint8_t                 anchored;    /* the literal comes first */
+    uint32_t                rare;        /* letter of it to look for */
     ngx_str_t               value;
     ngx_str_t               literal;     /* part of all that matches */
     void                   *regex;
@@ -74,7 +75,7 @@ struct ngx_mesh_route_s {
     uint32_t                drawn;       /* where drawing goes on */
     uint32_t                split;
     uint64_t                total;       /* of the weights */
-    ngx_mesh_rule_t         rule;
+    ngx_mesh_rule_t        *rule;
 };
 
 
@@ -168,8 +169,18 @@ ngx_mesh_hash_end(uint64_t h, u_char *p, size_t len)
     rest = len & 7;
     w = 0;
 
-    for (i = len - rest; i < len; i++) {
-        w = w << 8 | p[i];
+    if (rest && len >= 8) {
+        w = ngx_mesh_hash_load(p + len - 8);
+#if (NGX_HAVE_LITTLE_ENDIAN)
+        w >>= 64 - 8 * rest;
+#else
+        w &= ((uint64_t) 1 << 8 * rest) - 1;
+#endif
+
+    } else {
+        for (i = len - rest; i < len; i++) {
+            w = w << 8 | p[i];
+        }
     }
 
     return ngx_mesh_hash_mix(h, w ^ (uint64_t) len << 56);

@@ -14,8 +14,10 @@
 
 static int ngx_libc_cdecl ngx_mesh_rules_cmp(const void *one,
     const void *two);
-static ngx_int_t ngx_mesh_rules_copy(ngx_mesh_route_t *route,
-    ngx_mesh_rule_t *rule, ngx_pool_t *pool);
+static ngx_mesh_rule_t *ngx_mesh_rules_copy(ngx_mesh_rule_t *rule,
+    ngx_pool_t *pool);
+static ngx_mesh_route_t *ngx_mesh_rules_route(ngx_mesh_rules_t *set,
+    ngx_mesh_rule_t *rule);
 static ngx_int_t ngx_mesh_rules_tests(ngx_mesh_rules_t *set,
     ngx_mesh_route_t *route, ngx_array_t *names, ngx_log_t *log);
 static ngx_int_t ngx_mesh_rules_test(ngx_mesh_rules_t *set,
@@ -77,10 +79,9 @@ ngx_mesh_rules_create(ngx_mesh_rule_t *rules, ngx_uint_t n, ngx_log_t *log)
     ngx_qsort(order, n, sizeof(ngx_mesh_rule_t *), ngx_mesh_rules_cmp);
 
     for (i = 0; i < n; i++) {
-        set->routes[i] = ngx_pcalloc(pool, sizeof(ngx_mesh_route_t));
+        set->routes[i] = ngx_mesh_rules_route(set, order[i]);
 
         if (set->routes[i] == NULL
-            || ngx_mesh_rules_copy(set->routes[i], order[i], pool) != NGX_OK
             || ngx_mesh_rules_tests(set, set->routes[i], &names, log)
                != NGX_OK)
         {
@@ -171,7 +172,7 @@ ngx_mesh_rules_all(ngx_mesh_rules_t *set, ngx_mesh_route_t ***routes)
 ngx_mesh_rule_t *
 ngx_mesh_route_rule(ngx_mesh_route_t *route)
 {
-    return &route->rule;
+    return route->rule;
 }
 
 
@@ -182,28 +183,79 @@ ngx_mesh_route_final(ngx_mesh_route_t *route)
 }
 
 
-static ngx_int_t
-ngx_mesh_rules_copy(ngx_mesh_route_t *route, ngx_mesh_rule_t *rule,
-    ngx_pool_t *pool)
+static ngx_mesh_rule_t *
+ngx_mesh_rules_copy(ngx_mesh_rule_t *rule, ngx_pool_t *pool)
 {
-    ngx_str_t   record;
-    ngx_uint_t  i;
+    ngx_str_t         record;
+    ngx_mesh_rule_t  *copy;
+
+    copy = ngx_palloc(pool, sizeof(ngx_mesh_rule_t));
 
     record.len = ngx_mesh_rule_size(rule);
     record.data = ngx_pnalloc(pool, record.len);
 
-    if (record.data == NULL) {
-        return NGX_ERROR;
+    if (copy == NULL || record.data == NULL) {
+        return NULL;
     }
 
     ngx_mesh_rule_write(record.data, rule);
 
-    if (ngx_mesh_rule_read(&record, &route->rule, pool) != NGX_OK) {
-        return NGX_ERROR;
+    return ngx_mesh_rule_read(&record, copy, pool) == NGX_OK ? copy : NULL;
+}
+
+
+/* what is compared stands together, the fewer lines of memory are read */
+
+static ngx_mesh_route_t *
+ngx_mesh_rules_route(ngx_mesh_rules_t *set, ngx_mesh_rule_t *rule)
+{
+    size_t                size;
+    u_char               *p;
+    ngx_uint_t            i, j;
+    ngx_mesh_route_t     *route;
+    ngx_mesh_pattern_t   *pattern;
+
+    rule = ngx_mesh_rules_copy(rule, set->pool);
+    if (rule == NULL) {
+        return NULL;
     }
 
-    for (i = 0; i < route->rule.ntargets; i++) {
-        route->total += route->rule.targets[i].weight;
+    size = sizeof(ngx_mesh_route_t)
+           + rule->nconditions * sizeof(ngx_mesh_test_t);
+
+    for (i = 0; i < rule->nconditions; i++) {
+        size += rule->conditions[i].npatterns * sizeof(ngx_mesh_alt_t);
+
+        for (j = 0; j < rule->conditions[i].npatterns; j++) {
+            size += rule->conditions[i].patterns[j].value.len;
+        }
+    }
+
+    route = ngx_pcalloc(set->pool, size);
+    if (route == NULL) {
+        return NULL;
+    }
+
+    route->rule = rule;
+    route->tests = (ngx_mesh_test_t *) (route + 1);
+
+    for (i = 0; i < rule->ntargets; i++) {
+        route->total += rule->targets[i].weight;
+    }
+
+    p = (u_char *) route + size;
+
+    for (i = 0; i < rule->nconditions; i++) {
+
+        for (j = 0; j < rule->conditions[i].npatterns; j++) {
+            pattern = &rule->conditions[i].patterns[j];
+
+            if (pattern->value.len) {
+                p -= pattern->value.len;
+                ngx_memcpy(p, pattern->value.data, pattern->value.len);
+                pattern->value.data = p;
+            }
+        }
     }
 
     /* workers do not draw in step */
@@ -211,7 +263,7 @@ ngx_mesh_rules_copy(ngx_mesh_route_t *route, ngx_mesh_rule_t *rule,
     route->drawn = (uint32_t) ngx_random();
     route->split = (uint32_t) ngx_random();
 
-    return NGX_OK;
+    return route;
 }
 
 
@@ -219,28 +271,14 @@ static ngx_int_t
 ngx_mesh_rules_tests(ngx_mesh_rules_t *set, ngx_mesh_route_t *route,
     ngx_array_t *names, ngx_log_t *log)
 {
-    ngx_uint_t             i, n, nalts, percent, last;
+    ngx_uint_t             i, n, percent, last;
     ngx_mesh_alt_t        *alt;
     ngx_mesh_rule_t       *rule;
     ngx_mesh_test_t        swap, *test, *tests;
     ngx_mesh_condition_t  *c;
 
-    rule = &route->rule;
-    nalts = 0;
-
-    for (i = 0; i < rule->nconditions; i++) {
-        nalts += rule->conditions[i].npatterns;
-    }
-
-    /* what is compared stands together */
-
-    tests = ngx_pcalloc(set->pool,
-                        rule->nconditions * sizeof(ngx_mesh_test_t)
-                        + nalts * sizeof(ngx_mesh_alt_t) + 1);
-    if (tests == NULL) {
-        return NGX_ERROR;
-    }
-
+    rule = route->rule;
+    tests = route->tests;
     alt = (ngx_mesh_alt_t *) (tests + rule->nconditions);
 
     n = 0;
@@ -267,7 +305,6 @@ ngx_mesh_rules_tests(ngx_mesh_rules_t *set, ngx_mesh_route_t *route,
         alt += c->npatterns;
     }
 
-    route->tests = tests;
     route->ntests = n;
     route->calls = tests + n;
     route->ncalls = rule->nconditions - n;

@@ -16,6 +16,7 @@
  */
 
 
+static uint32_t ngx_mesh_literal_rare(ngx_str_t *s);
 static u_char *ngx_mesh_literal_char(u_char *p, u_char *last, u_char *c);
 static u_char *ngx_mesh_literal_skip(u_char *p, u_char *last);
 static u_char *ngx_mesh_literal_class(u_char *p, u_char *last);
@@ -98,8 +99,33 @@ ngx_mesh_alt_literal(ngx_mesh_alt_t *alt, ngx_pool_t *pool)
 
     alt->literal = best;
     alt->anchored = (anchored && best.len);
+    alt->rare = ngx_mesh_literal_rare(&best);
 
     return NGX_OK;
+}
+
+
+/* names of services are mostly small letters and dots */
+
+static uint32_t
+ngx_mesh_literal_rare(ngx_str_t *s)
+{
+    ngx_uint_t  i, rare;
+
+    rare = 0;
+
+    for (i = 0; i < s->len; i++) {
+
+        if (s->data[i] != '.' && !islower(s->data[i])) {
+            return (uint32_t) i;
+        }
+
+        if (s->data[rare] == '.') {
+            rare = i;
+        }
+    }
+
+    return (uint32_t) rare;
 }
 
 

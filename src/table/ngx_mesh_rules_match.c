@@ -32,6 +32,7 @@ static ngx_int_t ngx_mesh_route_fact_of(ngx_mesh_rules_call_t *call,
     ngx_str_t *name, ngx_str_t *value);
 static ngx_uint_t ngx_mesh_route_test(ngx_mesh_route_t *route,
     ngx_mesh_test_t *test, ngx_mesh_rules_call_t *call);
+static uint32_t ngx_mesh_route_place(uint64_t salt, ngx_str_t *value);
 static ngx_uint_t ngx_mesh_route_draw(ngx_mesh_route_t *route,
     ngx_mesh_test_t *test, ngx_mesh_rules_call_t *call);
 
@@ -110,7 +111,7 @@ ngx_mesh_alt_regex(ngx_mesh_alt_t *alt, ngx_str_t *value)
 static ngx_uint_t
 ngx_mesh_alt_contains(ngx_mesh_alt_t *alt, ngx_str_t *value)
 {
-    u_char     *p, *last;
+    u_char      c, *p, *last;
     ngx_str_t  *s;
 
     s = &alt->literal;
@@ -127,17 +128,18 @@ ngx_mesh_alt_contains(ngx_mesh_alt_t *alt, ngx_str_t *value)
         return ngx_memcmp(value->data, s->data, s->len) == 0;
     }
 
-    last = value->data + value->len - s->len + 1;
+    c = s->data[alt->rare];
+    last = value->data + alt->rare + value->len - s->len + 1;
 
-    for (p = value->data; p < last; p++) {
+    for (p = value->data + alt->rare; p < last; p++) {
 
-        p = memchr(p, s->data[0], last - p);
+        p = memchr(p, c, last - p);
 
         if (p == NULL) {
             return 0;
         }
 
-        if (ngx_memcmp(p, s->data, s->len) == 0) {
+        if (ngx_memcmp(p - alt->rare, s->data, s->len) == 0) {
             return 1;
         }
     }
@@ -243,6 +245,15 @@ ngx_mesh_route_test(ngx_mesh_route_t *route, ngx_mesh_test_t *test,
 }
 
 
+/* where a value is on a circle: two rounds, as values may be much alike */
+
+static uint32_t
+ngx_mesh_route_place(uint64_t salt, ngx_str_t *value)
+{
+    return (uint32_t) ngx_mesh_hash_mix(salt, ngx_mesh_hash_str(salt, value));
+}
+
+
 static ngx_uint_t
 ngx_mesh_route_draw(ngx_mesh_route_t *route, ngx_mesh_test_t *test,
     ngx_mesh_rules_call_t *call)
@@ -255,7 +266,7 @@ ngx_mesh_route_draw(ngx_mesh_route_t *route, ngx_mesh_test_t *test,
         at = route->drawn;
 
     } else if (ngx_mesh_route_fact_of(call, test->name, &value) == NGX_OK) {
-        at = (uint32_t) ngx_mesh_hash_str(NGX_MESH_SALT_PERCENT, &value);
+        at = ngx_mesh_route_place(NGX_MESH_SALT_PERCENT, &value);
 
     } else {
 
@@ -277,7 +288,7 @@ ngx_mesh_route_target(ngx_mesh_route_t *route, ngx_mesh_rules_call_t *call)
     ngx_uint_t        i;
     ngx_mesh_rule_t  *rule;
 
-    rule = &route->rule;
+    rule = route->rule;
 
     if (rule->ntargets == 1) {
         return 0;
@@ -286,7 +297,7 @@ ngx_mesh_route_target(ngx_mesh_route_t *route, ngx_mesh_rules_call_t *call)
     if (rule->hash.len
         && ngx_mesh_route_fact_of(call, &rule->hash, &value) == NGX_OK)
     {
-        at = (uint32_t) ngx_mesh_hash_str(NGX_MESH_SALT_SPLIT, &value);
+        at = ngx_mesh_route_place(NGX_MESH_SALT_SPLIT, &value);
 
     } else {
         route->split += NGX_MESH_GOLDEN;

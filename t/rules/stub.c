@@ -58,6 +58,30 @@ ngx_palloc(ngx_pool_t *pool, size_t size)
 {
     ngx_pool_large_t  *l;
 
+#if (STUB_BLOCKS)
+
+    u_char  *p;
+
+    /* where memory comes from counts: as pools of nginx give it */
+
+    size = ngx_align(size, NGX_ALIGNMENT);
+    p = pool->d.last;
+
+    if (p && (size_t) (pool->d.end - p) >= size) {
+        pool->d.last = p + size;
+        return p;
+    }
+
+    if (size < STUB_BLOCKS) {
+        pool->d.last = NULL;
+        p = ngx_palloc(pool, STUB_BLOCKS);
+        pool->d.last = p + size;
+        pool->d.end = p + STUB_BLOCKS;
+        return p;
+    }
+
+#endif
+
     l = malloc(sizeof(ngx_pool_large_t));
     if (l == NULL) {
         return NULL;
