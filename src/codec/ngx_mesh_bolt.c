@@ -100,6 +100,7 @@ const ngx_mesh_codec_t  ngx_mesh_bolt_codec = {
     ngx_mesh_bolt_heartbeat,
     ngx_mesh_bolt_ack,
     ngx_mesh_bolt_notice,
+    ngx_mesh_bolt_edit,
     NULL
 };
 

@@ -36,6 +36,10 @@
     ((serial) == (NGX_MESH_BOLT_HESSIAN|NGX_MESH_BOLT_FINAL)                 \
      ? NGX_MESH_BOLT_HESSIAN : (serial))
 
+#define ngx_mesh_bolt_hessian(serial)                                        \
+    (ngx_mesh_bolt_codec_byte(serial) == NGX_MESH_BOLT_HESSIAN               \
+     || (serial) == NGX_MESH_BOLT_LEGACY)
+
 
 #define ngx_mesh_bolt_u16(p)  ((uint32_t) (p)[0] << 8 | (p)[1])
 #define ngx_mesh_bolt_u32(p)                                                 \
@@ -61,13 +65,25 @@ ngx_int_t ngx_mesh_bolt_attachment(const ngx_mesh_codec_t *codec,
     ngx_mesh_facts_t *facts, ngx_str_t *name, ngx_str_t *value);
 ngx_uint_t ngx_mesh_bolt_result(const ngx_mesh_codec_t *codec, u_char *p,
     ngx_mesh_frame_t *f);
+ngx_int_t ngx_mesh_bolt_edit(const ngx_mesh_codec_t *codec, u_char *p,
+    ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts,
+    const ngx_mesh_edit_t *edit, u_char *dst, size_t size, size_t *len);
+
+/* the next pair of a header map; data of what is null is NULL, NGX_DONE at
+   the end */
+ngx_int_t ngx_mesh_bolt_pair(u_char **pos, u_char *end, ngx_str_t *key,
+    ngx_str_t *value);
+
+/* the class that SOFARPC's requests have, in whatever serialization */
+extern ngx_str_t  ngx_mesh_bolt_sofa_request;
 
 
 /* ngx_mesh_sofa_hessian.c */
 
 /*
  * Reads fields of the object that begins the content, in either dialect, by
- * name: values[i] is that of names[i], of type OTHER where there is none.
+ * name: values[i] is that of names[i], of type OTHER where there is none,
+ * and its raw bytes are where it stands in the content.
  * What follows the last of them is not read: it may be long.  Strings may
  * stand in the scratch of r.
  */

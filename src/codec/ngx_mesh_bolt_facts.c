@@ -18,15 +18,13 @@
  */
 
 
-static ngx_int_t ngx_mesh_bolt_pair(u_char **pos, u_char *end, ngx_str_t *key,
-    ngx_str_t *value);
 static void ngx_mesh_bolt_map(ngx_mesh_facts_t *facts, ngx_str_t *service);
 static void ngx_mesh_bolt_content(ngx_mesh_facts_t *facts,
     ngx_mesh_bolt_parts_t *parts, ngx_str_t *service);
 static void ngx_mesh_bolt_service(ngx_mesh_facts_t *facts, ngx_str_t *service);
 
 
-static ngx_str_t  ngx_mesh_bolt_sofa_request =
+ngx_str_t  ngx_mesh_bolt_sofa_request =
     ngx_string("com.alipay.sofa.rpc.core.request.SofaRequest");
 
 static ngx_str_t  ngx_mesh_bolt_request_fields[] = {
@@ -39,18 +37,12 @@ static ngx_str_t  ngx_mesh_bolt_response_fields[] = {
 };
 
 
-#define ngx_mesh_bolt_hessian(serial)                                        \
-    (ngx_mesh_bolt_codec_byte(serial) == NGX_MESH_BOLT_HESSIAN               \
-     || (serial) == NGX_MESH_BOLT_LEGACY)
-
 #define ngx_mesh_bolt_is(s, text)                                            \
     ((s)->len == sizeof(text) - 1                                            \
      && ngx_memcmp((s)->data, text, sizeof(text) - 1) == 0)
 
 
-/* data of what is null is NULL; NGX_DONE at the end */
-
-static ngx_inline ngx_int_t
+ngx_int_t
 ngx_mesh_bolt_pair(u_char **pos, u_char *end, ngx_str_t *key, ngx_str_t *value)
 {
     u_char      *p;

@@ -161,6 +161,32 @@ typedef struct {
 } ngx_mesh_facts_t;
 
 
+/*
+ * What edit() shall change in a request.  Fields are applied in their order;
+ * names are compared byte by byte.  Values are UTF-8, what is not becomes
+ * '?'.  A rewrite comes after the fields; of len 0 it takes the version or
+ * group away.
+ */
+
+typedef struct {
+    ngx_str_t         name;        /* not empty */
+    ngx_str_t         value;
+    unsigned          remove:1;    /* else it is set: replaced or added */
+} ngx_mesh_edit_field_t;
+
+
+typedef struct {
+    ngx_mesh_edit_field_t  *fields;
+    ngx_uint_t              nfields;
+
+    ngx_str_t               version;
+    ngx_str_t               group;
+
+    unsigned                rewrite_version:1;
+    unsigned                rewrite_group:1;
+} ngx_mesh_edit_t;
+
+
 struct ngx_mesh_codec_s {
     ngx_str_t         name;        /* of "mesh_pass" and $mesh_protocol */
     size_t            head_max;    /* <= NGX_MESH_HEAD_MAX */
@@ -251,6 +277,21 @@ struct ngx_mesh_codec_s {
     size_t          (*notice)(const ngx_mesh_codec_t *codec, u_char *dst,
                               size_t size, ngx_mesh_frame_t *f);
 
+    /*
+     * Writes the whole request at p to dst with its attachments (headers),
+     * version or group changed; dst and the frame do not overlap.  Facts are
+     * those of facts() for this frame, or zeroed but for the scratch: what
+     * has not been read yet is read here.  NGX_OK: *len is the new frame's
+     * length, and f->size too; NGX_AGAIN: it does not fit, *len says how much
+     * is needed, ngx_mesh_codec_edit_bound() at most; NGX_DECLINED: this
+     * body, being damaged or of such a serialization, cannot be changed.
+     * NULL: no request of the protocol can be.
+     */
+    ngx_int_t       (*edit)(const ngx_mesh_codec_t *codec, u_char *p,
+                            ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts,
+                            const ngx_mesh_edit_t *edit, u_char *dst,
+                            size_t size, size_t *len);
+
     void             *data;        /* declaration of a declared protocol */
 };
 
@@ -268,6 +309,11 @@ const ngx_mesh_codec_t *ngx_mesh_codec_find(ngx_str_t *name);
  */
 ngx_int_t ngx_mesh_codec_detect(const ngx_mesh_codec_t **codecs, ngx_uint_t n,
     u_char *p, size_t size, const ngx_mesh_codec_t **codec);
+
+
+/* no frame that edit() makes of f is longer */
+size_t ngx_mesh_codec_edit_bound(ngx_mesh_frame_t *f,
+    const ngx_mesh_edit_t *edit);
 
 
 /* what else speaks first on a connection, and how to turn it away */

@@ -83,6 +83,7 @@ const ngx_mesh_codec_t  ngx_mesh_dubbo_codec = {
     ngx_mesh_dubbo_heartbeat,
     ngx_mesh_dubbo_ack,
     ngx_mesh_dubbo_notice,
+    ngx_mesh_dubbo_edit,
     NULL
 };
 

@@ -58,6 +58,7 @@ typedef struct {
     ngx_str_t     str;
     int64_t       num;
     double        dbl;
+    ngx_str_t     raw;           /* set by ngx_mesh_sofa_fields() only */
 } ngx_mesh_value_t;
 
 

@@ -650,6 +650,11 @@ ngx_mesh_sofa_draft(ngx_mesh_body_t *r, ngx_str_t *names,
 
         rc = ngx_mesh_sofa_value(r, v ? v : &other);
 
+        if (v) {
+            v->raw.data = pos;
+            v->raw.len = r->pos - pos;
+        }
+
         if (rc != NGX_OK && v) {
             v->type = NGX_MESH_SERIAL_OTHER;
         }
@@ -733,6 +738,11 @@ ngx_mesh_sofa_final(ngx_mesh_body_t *r, ngx_str_t *names,
         v = ngx_mesh_sofa_wanted(&name, names, values, n);
 
         rc = serial->value(r, v ? v : &other);
+
+        if (v) {
+            v->raw.data = pos;
+            v->raw.len = r->pos - pos;
+        }
 
         if (rc != NGX_OK && v) {
             v->type = NGX_MESH_SERIAL_OTHER;
