@@ -19,11 +19,15 @@ use lib "$FindBin::Bin/codec";
 use Build;
 
 my $seconds = $ENV{MESH_FUZZ} || ($ENV{TEST_MESH_LONG} ? 600 : 0);
-my %stubs = map { $_ => ['t/codec/stub.c'] } qw(bolt declared dubbo);
+my %stubs = map { $_ => ['t/codec/stub.c'] } qw(bolt declared dubbo edit);
+
+# requests of both protocols
+my %corpora = (edit => [qw(bolt dubbo)]);
 
 for my $target (sort keys %stubs) {
-    my $corpus = "$FindBin::Bin/fuzz/corpus/$target";
-    my @files = sort glob("$corpus/*");
+    my @corpora = map { "$FindBin::Bin/fuzz/corpus/$_" }
+                  @{ $corpora{$target} // [$target] };
+    my @files = sort map { glob("$_/*") } @corpora;
     my @sources = ("t/fuzz/$target.c", @{ $stubs{$target} });
 
     cmp_ok(scalar @files, '>', 100, "$target: has a corpus");
@@ -55,7 +59,7 @@ for my $target (sort keys %stubs) {
     is(system($program, "-max_total_time=$seconds", '-max_len=4096',
               '-print_final_stats=1', '-verbosity=0',
               "-dict=$FindBin::Bin/fuzz/$target.dict",
-              "-artifact_prefix=$Build::out/", $found, $corpus),
+              "-artifact_prefix=$Build::out/", $found, @corpora),
        0, "$target: fuzzed for $seconds s");
 }
 
