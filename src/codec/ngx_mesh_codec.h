@@ -281,7 +281,8 @@ struct ngx_mesh_codec_s {
      * Writes the whole request at p to dst with its attachments (headers),
      * version or group changed; dst and the frame do not overlap.  Facts are
      * those of facts() for this frame, or zeroed but for the scratch: what
-     * has not been read yet is read here.  NGX_OK: *len is the new frame's
+     * has not been read yet is read here; the scratch's rest has to hold a
+     * service's name with the new version.  NGX_OK: *len is the new frame's
      * length, and f->size too; NGX_AGAIN: it does not fit, *len says how much
      * is needed, ngx_mesh_codec_edit_bound() at most; NGX_DECLINED: this
      * body, being damaged or of such a serialization, cannot be changed.
