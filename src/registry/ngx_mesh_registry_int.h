@@ -1,0 +1,184 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#ifndef _NGX_MESH_REGISTRY_INT_H_INCLUDED_
+#define _NGX_MESH_REGISTRY_INT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include "ngx_mesh.h"
+#include "ngx_mesh_journal.h"
+#include "ngx_mesh_registry.h"
+
+
+/* private to the room: the agent's part of the zone, and who shares it */
+
+#define NGX_MESH_REGISTRY_MAGIC   0x746e656761687365ULL
+#define NGX_MESH_REGISTRY_LAYOUT  1
+
+#define NGX_MESH_REGISTRY_JOBS    16
+
+/* ms between beats; who misses so many is taken for hung */
+#define NGX_MESH_AGENT_BEAT       200
+#define NGX_MESH_AGENT_MISSED     3
+
+/* ms that the disk, or a job, may take */
+#define NGX_MESH_AGENT_PATIENCE   30000
+
+
+/* a process that has to show that it is not stuck */
+
+typedef struct {
+    ngx_atomic_t               pid;          /* 0: there is none */
+    ngx_atomic_t               slot;         /* of ngx_processes */
+    ngx_atomic_t               beats;
+    ngx_atomic_t               time;         /* of the last, ngx_current_msec */
+    ngx_atomic_t               patience;     /* no beats until then; 0: none */
+} ngx_mesh_pulse_t;
+
+
+/* states of a job; who changes one owns the rest */
+
+#define NGX_MESH_JOB_FREE         0
+#define NGX_MESH_JOB_FILLING      1
+#define NGX_MESH_JOB_READY        2
+#define NGX_MESH_JOB_RUNNING      3
+#define NGX_MESH_JOB_DONE         4
+#define NGX_MESH_JOB_USED         5          /* its file is to go */
+
+typedef struct {
+    ngx_atomic_t               state;
+    ngx_atomic_t               pid;          /* of the worker */
+    ngx_atomic_t               agent;        /* that runs it */
+    uint64_t                   id;
+    uint32_t                   type;
+    uint32_t                   status;
+    uint16_t                   args;         /* lengths; the file follows */
+    uint16_t                   file;
+    uint16_t                   result;
+    uint8_t                    output;       /* there is a file */
+    u_char                     data[NGX_MESH_JOB_ARGS + 1];
+} ngx_mesh_mail_t;
+
+
+typedef struct {
+    uint64_t                   magic;
+    uint32_t                   layout;
+    uint32_t                   size;
+
+    ngx_mesh_pulse_t           agent;        /* the newest one */
+    ngx_mesh_pulse_t           holder;       /* of the lease, of this master */
+
+    ngx_atomic_t               lease;
+    ngx_atomic_t               fence;
+    ngx_atomic_t               takeovers;
+    ngx_atomic_t               frozen;
+
+    /* counts what there was to wake for, where nothing else can wake */
+    ngx_atomic_t               agent_calls;
+    ngx_atomic_t               worker_calls;
+
+    ngx_atomic_t               filled;       /* from the journal, if any */
+    ngx_atomic_t               sequence;
+    ngx_atomic_t               journalled;
+    ngx_atomic_t               written;
+    ngx_atomic_t               errors;
+    ngx_atomic_t               error;
+    ngx_atomic_t               error_since;
+
+    /* odd while it is written */
+    ngx_atomic_t               noting;
+    uint8_t                    author;
+    uint8_t                    comment;
+    u_char                     note[2 * NGX_MESH_JOURNAL_NOTE];
+
+    ngx_atomic_t               leaving;      /* workers tell what they have */
+    ngx_atomic_t               ids;
+    ngx_mesh_mail_t            mail[NGX_MESH_REGISTRY_JOBS];
+} ngx_mesh_registry_region_t;
+
+
+extern ngx_mesh_registry_region_t  *ngx_mesh_registry_region;
+extern ngx_mesh_core_conf_t        *ngx_mesh_registry_conf;
+
+
+/* ngx_mesh_registry.c */
+
+/* has the agent's or the workers' handler called when they are woken */
+ngx_int_t ngx_mesh_registry_listen(ngx_uint_t agent,
+    void (*handler)(void));
+
+
+/* ngx_mesh_registry_watch.c: a worker keeps an eye on the agent */
+
+void ngx_mesh_registry_watch(void);
+
+
+/* ngx_mesh_registry_job.c */
+
+void ngx_mesh_registry_jobs(void);           /* in workers, when woken */
+void ngx_mesh_registry_tasks(int dir, ngx_uint_t tidy);      /* in the agent */
+
+
+/* ngx_mesh_agent.c */
+
+ngx_msec_t ngx_mesh_agent_manager(void *data);
+void ngx_mesh_agent_start(ngx_mesh_core_conf_t *ccf);
+void ngx_mesh_agent_stop(void);
+
+/* around what may take long: the agent is not taken for hung */
+void ngx_mesh_agent_busy(void);
+void ngx_mesh_agent_idle(void);
+
+
+/* ngx_mesh_lease.c */
+
+typedef struct {
+    int                        dir;
+    int                        fd;
+    int                        next;
+    uint64_t                   fence;
+    ngx_uint_t                 stored;       /* the fence is in the file */
+    ngx_uint_t                 announced;
+    ngx_uint_t                 held;
+    ngx_uint_t                 other;        /* who holds it is no child of
+                                                this master */
+} ngx_mesh_lease_t;
+
+/*
+ * Takes the lease, with a fence above the one in the file and "least".
+ * NGX_AGAIN: somebody has it; NGX_ERROR: *err is the error.
+ */
+ngx_int_t ngx_mesh_lease_take(ngx_mesh_lease_t *lease, uint64_t least,
+    ngx_err_t *err);
+
+/* whether it is still held: a directory may go, and another one come */
+ngx_int_t ngx_mesh_lease_check(ngx_mesh_lease_t *lease);
+
+/* whether somebody waits for it */
+ngx_uint_t ngx_mesh_lease_wanted(ngx_mesh_lease_t *lease);
+
+void ngx_mesh_lease_close(ngx_mesh_lease_t *lease);
+
+
+/* ngx_mesh_agent_journal.c */
+
+/* imports what another instance wrote meanwhile; the lease is held */
+void ngx_mesh_agent_journal_adopt(ngx_mesh_lease_t *lease);
+
+/* writes what is not written yet */
+void ngx_mesh_agent_journal_write(ngx_mesh_lease_t *lease);
+
+/* fills a fresh zone from the directory */
+void ngx_mesh_agent_journal_fill(ngx_mesh_core_conf_t *ccf, ngx_log_t *log);
+
+/* 0: all is well */
+void ngx_mesh_agent_journal_state(ngx_err_t err, char *what);
+
+
+#endif /* _NGX_MESH_REGISTRY_INT_H_INCLUDED_ */
