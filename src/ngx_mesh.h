@@ -44,6 +44,9 @@ typedef struct {
                                             frames and queues */
     ngx_shm_zone_t      *zone;
     size_t               metrics;        /* budget inside the zone */
+    ngx_str_t            state_path;     /* empty: off */
+    ngx_uint_t           state_keep;     /* journal files */
+    ngx_path_t          *agent_path;     /* in it; NULL: there is no agent */
     ngx_array_t         *protocols;      /* const ngx_mesh_codec_t *, declared
                                             in mesh {}; NULL: none */
 
@@ -62,6 +65,7 @@ typedef struct {
     size_t               metrics;
     void                *store;          /* region of the table */
     size_t               store_size;
+    void                *agent;          /* region of the agent */
     ngx_mesh_table_t    *table;          /* of the configuration */
 } ngx_mesh_zone_t;
 

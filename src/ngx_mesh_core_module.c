@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "ngx_mesh_core.h"
 #include "ngx_mesh_proxy.h"
+#include "ngx_mesh_registry.h"
 
 
 #define NGX_MESH_CORE_ZONE_SIZE      (16 * 1024 * 1024)
@@ -66,6 +67,13 @@ static ngx_command_t  ngx_mesh_core_commands[] = {
     { ngx_string("worker_buffer"),
       NGX_MESH_CONF|NGX_CONF_TAKE1,
       ngx_mesh_core_worker_buffer,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("state_path"),
+      NGX_MESH_CONF|NGX_CONF_TAKE12,
+      ngx_mesh_registry_state_path,
       0,
       0,
       NULL },

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "ngx_mesh_core.h"
 #include "ngx_mesh_metrics.h"
+#include "ngx_mesh_registry.h"
 
 
 /* the shared memory zone: metrics, and the table in what they leave */
@@ -139,7 +140,7 @@ ngx_mesh_core_add_zone(ngx_conf_t *cf, ngx_mesh_core_conf_t *ccf,
 static size_t
 ngx_mesh_core_zone_min(size_t metrics)
 {
-    metrics += 2 * NGX_MESH_LIVE_MIN_SIZE;
+    metrics += 2 * NGX_MESH_LIVE_MIN_SIZE + NGX_MESH_REGISTRY_ZONE_SIZE;
 
     return ngx_align(metrics + metrics / 64 + 16 * ngx_pagesize, 65536);
 }
@@ -237,6 +238,14 @@ ngx_mesh_core_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
+    if (ngx_mesh_registry_init_zone(zone->shpool, &zone->agent) != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "zone \"%V\" of %uzk has no room for the agent, "
+                      "enlarge it", &shm_zone->shm.name,
+                      shm_zone->shm.size / 1024);
+        return NGX_ERROR;
+    }
+
     return ngx_mesh_core_init_store(shm_zone, zone);
 }
 
@@ -255,6 +264,7 @@ ngx_mesh_core_reuse_zone(ngx_shm_zone_t *shm_zone, ngx_mesh_zone_t *old)
     zone->region = old->region;
     zone->store = old->store;
     zone->store_size = old->store_size;
+    zone->agent = old->agent;
 
     rc = ngx_mesh_metrics_init_zone(zone->shpool, zone->metrics,
                                     &zone->region);
@@ -267,6 +277,10 @@ ngx_mesh_core_reuse_zone(ngx_shm_zone_t *shm_zone, ngx_mesh_zone_t *old)
                       &shm_zone->shm.name, zone->metrics / 1024,
                       old->metrics / 1024);
         return NGX_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_registry_init_zone(zone->shpool, &zone->agent);
     }
 
     if (rc == NGX_OK) {

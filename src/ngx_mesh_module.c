@@ -10,6 +10,7 @@
 #include "ngx_mesh_codec.h"
 #include "ngx_mesh_metrics.h"
 #include "ngx_mesh_proxy.h"
+#include "ngx_mesh_registry.h"
 
 
 typedef struct {
@@ -328,7 +329,8 @@ ngx_mesh_init_conf(ngx_cycle_t *cycle, void *conf)
         }
     }
 
-    return NGX_CONF_OK;
+    return ngx_mesh_registry_init_conf(cycle) == NGX_OK ? NGX_CONF_OK
+                                                        : NGX_CONF_ERROR;
 }
 
 
@@ -518,7 +520,9 @@ ngx_mesh_init_module(ngx_cycle_t *cycle)
     if (ngx_mesh_live_open(zone->store, zone->store_size, zone->shpool)
         == NGX_OK)
     {
+        ngx_mesh_registry_init_module(cycle);
         (void) ngx_mesh_live_apply(ccf->table, cycle->log);
+        ngx_mesh_registry_committed();
     }
 
     return NGX_OK;
@@ -556,6 +560,10 @@ ngx_mesh_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    if (ngx_mesh_registry_init_process(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_mesh_proxy_init_process(cycle);
 }
 
@@ -569,6 +577,7 @@ ngx_mesh_exit_process(ngx_cycle_t *cycle)
 
     /* closing links counts, so the counters go last */
 
+    ngx_mesh_registry_exit_process(cycle);
     ngx_mesh_proxy_exit_process(cycle);
     ngx_mesh_metrics_exit_process();
 }

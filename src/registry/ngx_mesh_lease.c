@@ -108,9 +108,12 @@ failed:
 static ngx_int_t
 ngx_mesh_lease_open(ngx_mesh_lease_t *lease)
 {
+    char  *path;
+
     if (lease->dir == -1) {
-        lease->dir = open((char *) ngx_mesh_registry_conf->agent_path->name.data,
-                          O_RDONLY|O_DIRECTORY|O_CLOEXEC|O_NOFOLLOW);
+        path = (char *) ngx_mesh_registry_conf->agent_path->name.data;
+
+        lease->dir = open(path, O_RDONLY|O_DIRECTORY|O_CLOEXEC|O_NOFOLLOW);
         if (lease->dir == -1) {
             return NGX_ERROR;
         }

@@ -45,11 +45,11 @@ typedef struct {
 /* states of a job; who changes one owns the rest */
 
 #define NGX_MESH_JOB_FREE         0
-#define NGX_MESH_JOB_FILLING      1
-#define NGX_MESH_JOB_READY        2
-#define NGX_MESH_JOB_RUNNING      3
-#define NGX_MESH_JOB_DONE         4
-#define NGX_MESH_JOB_USED         5          /* its file is to go */
+#define NGX_MESH_JOB_READY        1
+#define NGX_MESH_JOB_RUNNING      2
+#define NGX_MESH_JOB_DONE         3
+#define NGX_MESH_JOB_USED         4          /* its file is to go */
+#define NGX_MESH_JOB_FILLING      16         /* plus the worker's pid */
 
 typedef struct {
     ngx_atomic_t               state;
@@ -84,6 +84,8 @@ typedef struct {
     ngx_atomic_t               worker_calls;
 
     ngx_atomic_t               filled;       /* from the journal, if any */
+    uint64_t                   ancestor;     /* epoch of the table it was
+                                                copied from, or 0 */
     ngx_atomic_t               sequence;
     ngx_atomic_t               journalled;
     ngx_atomic_t               written;

@@ -6,6 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_mesh_operator.h"
 #include "ngx_mesh_table_int.h"
 
 
@@ -56,8 +57,6 @@ typedef struct {
 static void ngx_mesh_live_lock(void *data);
 static ngx_uint_t ngx_mesh_live_dead(ngx_pid_t pid);
 static void ngx_mesh_live_unlock(void *data);
-static ngx_int_t ngx_mesh_live_attach(ngx_mesh_store_t *store, void *region,
-    size_t size, ngx_slab_pool_t *shpool);
 static ngx_mesh_live_t *ngx_mesh_live_cached(ngx_str_t *key, uint32_t hash);
 static void ngx_mesh_live_drop(ngx_mesh_live_t *live);
 static void ngx_mesh_live_tidy(ngx_uint_t all);
@@ -150,7 +149,7 @@ ngx_mesh_live_unlock(void *data)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_mesh_live_attach(ngx_mesh_store_t *store, void *region, size_t size,
     ngx_slab_pool_t *shpool)
 {

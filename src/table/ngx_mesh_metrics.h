@@ -160,6 +160,9 @@ void ngx_mesh_metrics_error(ngx_str_t *service, ngx_uint_t err);
 /* adds what is new to the shared cells and publishes the gauges */
 void ngx_mesh_metrics_flush(void);
 
+/* the sum of a gauge as living workers published it last */
+int64_t ngx_mesh_metrics_total(ngx_uint_t index);
+
 
 static ngx_inline void
 ngx_mesh_metrics_observe(ngx_mesh_calls_t *calls, uint64_t us)
@@ -178,6 +181,23 @@ ngx_mesh_metrics_observe(ngx_mesh_calls_t *calls, uint64_t us)
     calls->sum += us;
     calls->dirty = 1;
 }
+
+
+/* the agent's metrics, which its room installs the source of */
+
+typedef enum {
+    NGX_MESH_A_UP = 0,
+    NGX_MESH_A_BEAT,               /* milliseconds */
+    NGX_MESH_A_LEASE,
+    NGX_MESH_A_FENCE,
+    NGX_MESH_A_TAKEOVERS,
+    NGX_MESH_A_WRITTEN,
+    NGX_MESH_A_ERRORS,
+    NGX_MESH_A_FAILED,
+    NGX_MESH_A_REVISION
+} ngx_mesh_agent_metric_e;
+
+extern int64_t  (*ngx_mesh_metrics_agent)(ngx_uint_t index);
 
 
 /* lifecycle, called by the core module */

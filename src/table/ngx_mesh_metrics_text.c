@@ -65,6 +65,8 @@ static u_char *ngx_mesh_metrics_text_counters(
 static u_char *ngx_mesh_metrics_text_gauges(
     const ngx_mesh_metrics_family_t *f, u_char *p,
     ngx_mesh_metrics_cell_t *cell, ngx_str_t *labels);
+static u_char *ngx_mesh_metrics_text_agent(const ngx_mesh_metrics_family_t *f,
+    u_char *p, ngx_mesh_metrics_cell_t *cell, ngx_str_t *labels);
 static u_char *ngx_mesh_metrics_text_value(const ngx_mesh_metrics_family_t *f,
     u_char *p, ngx_mesh_metrics_cell_t *cell, ngx_str_t *labels);
 static u_char *ngx_mesh_metrics_text_calls(const ngx_mesh_metrics_family_t *f,
@@ -74,13 +76,15 @@ static u_char *ngx_mesh_metrics_text_histogram(
     ngx_mesh_metrics_cell_t *cell, ngx_str_t *labels);
 
 static uint64_t ngx_mesh_metrics_text_counter(ngx_uint_t index);
-static int64_t ngx_mesh_metrics_text_gauge(ngx_uint_t index);
 static uint64_t ngx_mesh_metrics_text_sum(ngx_mesh_metrics_cell_t *cell);
 static u_char *ngx_mesh_metrics_text_labels(u_char *p,
     ngx_mesh_metrics_cell_t *cell);
 static u_char *ngx_mesh_metrics_text_escape(u_char *p, u_char *src,
     size_t len);
 static u_char *ngx_mesh_metrics_text_seconds(u_char *p, uint64_t us);
+
+
+int64_t  (*ngx_mesh_metrics_agent)(ngx_uint_t index);
 
 
 static ngx_str_t  ngx_mesh_metrics_results[] = {
@@ -103,6 +107,10 @@ static ngx_str_t  ngx_mesh_metrics_results[] = {
 #define ngx_mesh_metrics_gauge(name, help, index)                             \
     { ngx_string(name), ngx_string("gauge"), ngx_string(help),                \
       NULL, 0, NGX_MESH_METRICS_KINDS, index, ngx_mesh_metrics_text_gauges }
+
+#define ngx_mesh_metrics_of_agent(name, type, help, index)                    \
+    { ngx_string(name), ngx_string(type), ngx_string(help),                   \
+      NULL, 0, NGX_MESH_METRICS_KINDS, index, ngx_mesh_metrics_text_agent }
 
 #define ngx_mesh_metrics_endpoints(name, help, index)                         \
     { ngx_string(name), ngx_string("counter"), ngx_string(help),              \
@@ -339,6 +347,35 @@ static const ngx_mesh_metrics_family_t  ngx_mesh_metrics_families[] = {
         "Abandoned requests whose responses may still come.",
         NGX_MESH_G_SLOTS_RESTING),
 
+    ngx_mesh_metrics_of_agent("mesh_agent_up", "gauge",
+                       "1: the agent shows signs of life.",
+                       NGX_MESH_A_UP),
+    ngx_mesh_metrics_of_agent("mesh_agent_beat_age_seconds", "gauge",
+                       "Time since the agent's last sign of life.",
+                       NGX_MESH_A_BEAT),
+    ngx_mesh_metrics_of_agent("mesh_agent_lease", "gauge",
+                       "1: this instance of nginx holds the lease.",
+                       NGX_MESH_A_LEASE),
+    ngx_mesh_metrics_of_agent("mesh_agent_lease_fence", "gauge",
+                       "Number of the lease, which grows with each.",
+                       NGX_MESH_A_FENCE),
+    ngx_mesh_metrics_of_agent("mesh_agent_takeovers_total", "counter",
+                       "Times an agent took the lease.",
+                       NGX_MESH_A_TAKEOVERS),
+    ngx_mesh_metrics_of_agent("mesh_agent_journal_writes_total", "counter",
+                       "Journal files written.",
+                       NGX_MESH_A_WRITTEN),
+    ngx_mesh_metrics_of_agent("mesh_agent_journal_errors_total", "counter",
+                       "Times the journal could not be written.",
+                       NGX_MESH_A_ERRORS),
+    ngx_mesh_metrics_of_agent("mesh_agent_journal_failed", "gauge",
+                       "1: the journal cannot be written just now.",
+                       NGX_MESH_A_FAILED),
+    ngx_mesh_metrics_of_agent("mesh_agent_journal_revision", "gauge",
+                       "Revision of the table up to which the journal has "
+                       "what the operator changed.",
+                       NGX_MESH_A_REVISION),
+
     { ngx_string("mesh_build_info"),
       ngx_string("gauge"),
       ngx_string("Version of the modules."),
@@ -527,7 +564,23 @@ ngx_mesh_metrics_text_gauges(const ngx_mesh_metrics_family_t *f, u_char *p,
     ngx_mesh_metrics_cell_t *cell, ngx_str_t *labels)
 {
     return ngx_sprintf(p, "%V %L\n", &f->name,
-                       ngx_mesh_metrics_text_gauge(f->index));
+                       ngx_mesh_metrics_total(f->index));
+}
+
+
+static u_char *
+ngx_mesh_metrics_text_agent(const ngx_mesh_metrics_family_t *f, u_char *p,
+    ngx_mesh_metrics_cell_t *cell, ngx_str_t *labels)
+{
+    int64_t  n;
+
+    n = ngx_mesh_metrics_agent ? ngx_mesh_metrics_agent(f->index) : 0;
+
+    p = ngx_sprintf(p, "%V ", &f->name);
+
+    return f->index == NGX_MESH_A_BEAT
+           ? ngx_sprintf(p, "%L.%03L\n", n / 1000, n % 1000)
+           : ngx_sprintf(p, "%L\n", n);
 }
 
 
@@ -596,8 +649,8 @@ ngx_mesh_metrics_text_counter(ngx_uint_t index)
 }
 
 
-static int64_t
-ngx_mesh_metrics_text_gauge(ngx_uint_t index)
+int64_t
+ngx_mesh_metrics_total(ngx_uint_t index)
 {
     int64_t                  n;
     ngx_pid_t                pid;

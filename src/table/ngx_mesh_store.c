@@ -92,6 +92,28 @@ ngx_mesh_store_attach(ngx_mesh_store_t *store, void *region, size_t size)
 }
 
 
+void
+ngx_mesh_store_raise(ngx_mesh_store_t *store, uint64_t revision)
+{
+    ngx_mesh_store_head_t  *h;
+    ngx_mesh_store_root_t  *root;
+
+    h = store->head;
+
+    ngx_mesh_store_enter(store);
+
+    root = &h->roots[h->current];
+
+    if (root->revision < revision) {
+        root->floor = revision;
+        root->revision = revision;
+        h->revision = revision;
+    }
+
+    store->unlock(store->data);
+}
+
+
 uint64_t
 ngx_mesh_store_revision(ngx_mesh_store_t *store)
 {

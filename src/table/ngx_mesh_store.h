@@ -53,6 +53,10 @@ typedef struct {
     ngx_uint_t               create;         /* it does not exist */
     uint64_t                 expect;         /* its revision; 0: any */
 
+    /* revisions of an item that is brought back; 0: those of the commit */
+    uint64_t                 created;
+    uint64_t                 modified;
+
     /* set by the commit */
     uint64_t                 revision;       /* of the item now */
     ngx_uint_t               changed;
@@ -98,6 +102,12 @@ ngx_int_t ngx_mesh_store_format(void *region, size_t size, uint64_t epoch);
 /* NGX_DECLINED: this is no store, or one of another layout */
 ngx_int_t ngx_mesh_store_attach(ngx_mesh_store_t *store, void *region,
     size_t size);
+
+/*
+ * Goes on from a revision, if it is later than that of the store: for one that
+ * is fresh, and follows another that is gone.
+ */
+void ngx_mesh_store_raise(ngx_mesh_store_t *store, uint64_t revision);
 
 /* may be read at any time, without the lock */
 uint64_t ngx_mesh_store_revision(ngx_mesh_store_t *store);

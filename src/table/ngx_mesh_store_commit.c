@@ -456,8 +456,8 @@ ngx_mesh_store_write(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch)
 
         r = ngx_mesh_store_record(h, unit);
 
-        r->created = op->revision;
-        r->modified = op->revision;
+        r->created = op->created ? op->created : op->revision;
+        r->modified = op->modified ? op->modified : op->revision;
         r->value = op->remove ? 0 : (uint32_t) op->value.len;
         r->key = (uint16_t) op->key.len;
         r->type = (uint8_t) op->type;

@@ -1,0 +1,94 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include "ngx_mesh_registry_int.h"
+
+
+/*
+ * A worker looks whether the agent still shows signs of life.  It counts its
+ * own turns, not time: a machine that stood still stood still for both.
+ */
+
+
+typedef struct {
+    ngx_atomic_uint_t          pid;
+    ngx_atomic_uint_t          beats;
+    ngx_uint_t                 missed;
+} ngx_mesh_registry_seen_t;
+
+
+static void ngx_mesh_registry_look(ngx_mesh_pulse_t *pulse,
+    ngx_mesh_registry_seen_t *seen);
+
+
+static ngx_mesh_registry_seen_t  ngx_mesh_registry_seen[2];
+
+
+void
+ngx_mesh_registry_watch(void)
+{
+    if (ngx_process != NGX_PROCESS_WORKER) {
+        return;
+    }
+
+    /* who has the lease may be one that another has followed by now */
+
+    ngx_mesh_registry_look(&ngx_mesh_registry_region->agent,
+                           &ngx_mesh_registry_seen[0]);
+    ngx_mesh_registry_look(&ngx_mesh_registry_region->holder,
+                           &ngx_mesh_registry_seen[1]);
+}
+
+
+static void
+ngx_mesh_registry_look(ngx_mesh_pulse_t *pulse, ngx_mesh_registry_seen_t *seen)
+{
+    ngx_int_t          slot;
+    ngx_atomic_uint_t  pid, beats, patience;
+
+    pid = pulse->pid;
+    beats = pulse->beats;
+    patience = pulse->patience;
+
+    if (pid == 0 || pid != seen->pid || beats != seen->beats) {
+        seen->pid = pid;
+        seen->beats = beats;
+        seen->missed = 0;
+        return;
+    }
+
+    if (patience && (ngx_msec_int_t) (patience - ngx_current_msec) > 0) {
+        seen->missed = 0;
+        return;
+    }
+
+    if (++seen->missed < NGX_MESH_AGENT_MISSED) {
+        return;
+    }
+
+    seen->missed = 0;
+
+    /* nobody but a child of our master, which starts another one */
+
+    slot = (ngx_int_t) pulse->slot;
+
+    if (slot < 0 || slot >= NGX_MAX_PROCESSES
+        || ngx_processes[slot].pid != (ngx_pid_t) pid
+        || pulse->pid != pid
+        || kill((ngx_pid_t) pid, 0) == -1)
+    {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "mesh agent process %P does not respond, it is killed",
+                  (ngx_pid_t) pid);
+
+    if (kill((ngx_pid_t) pid, SIGKILL) == -1) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
+                      "kill(%P, SIGKILL) failed", (ngx_pid_t) pid);
+    }
+}
