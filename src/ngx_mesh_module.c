@@ -504,9 +504,12 @@ ngx_mesh_init_module(ngx_cycle_t *cycle)
 
     ccf = ngx_mesh_get_conf(cycle, &ngx_mesh_core_module);
 
-    if (ccf == NULL || ngx_test_config
-        || ngx_process == NGX_PROCESS_SIGNALLER)
-    {
+    if (ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER) {
+        return NGX_OK;
+    }
+
+    if (ccf == NULL) {
+        ngx_mesh_registry_forget();
         return NGX_OK;
     }
 

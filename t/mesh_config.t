@@ -88,9 +88,9 @@ for my $size ('', '0', 'x', '-1', '127k') {
 }
 
 mesh_refused('zone "mesh" of 4096k is too small for "metrics=8192k", '
-             . 'it must be at least 8576k', 'zone mesh:4m;');
+             . 'it must be at least 8640k', 'zone mesh:4m;');
 mesh_refused('zone "mesh" of 1024k is too small for "metrics=1024k", '
-             . 'it must be at least 1280k', 'zone mesh:1m metrics=1m;');
+             . 'it must be at least 1344k', 'zone mesh:1m metrics=1m;');
 
 # worker_buffer
 
@@ -194,7 +194,7 @@ endpoint_refused('"balancer" directive is duplicate',
 accepted('no block at all', '');
 accepted('an empty block', "mesh {\n}\n");
 accepted('a zone with room for the metrics and little else',
-         "mesh {\n    zone mesh:8576k metrics=8m;\n}\n");
+         "mesh {\n    zone mesh:8640k metrics=8m;\n}\n");
 accepted('a small zone', "mesh {\n    zone m:2m metrics=1m;\n}\n");
 
 accepted('all the directives', <<'CONF');

@@ -192,6 +192,9 @@ is(join(' ', sort $r->{content} =~ /^# TYPE mesh_(\S+)/mg), join(' ', sort qw(
     handovers_total oversize_frames_total unreadable_requests_total
     link_failures_total nomem_total series_dropped_total
     client_connections links requests_in_flight buffered_bytes slots_resting
+    agent_up agent_beat_age_seconds agent_lease agent_lease_fence
+    agent_takeovers_total agent_journal_writes_total
+    agent_journal_errors_total agent_journal_failed agent_journal_revision
     build_info)), 'all families and no other');
 
 like($r->{content}, qr/^mesh_build_info\{version="[\d.]+"\} 1$/m, 'version');

@@ -133,6 +133,13 @@ ngx_mesh_registry_init_module(ngx_cycle_t *cycle)
 }
 
 
+void
+ngx_mesh_registry_forget(void)
+{
+    ngx_mesh_registry_region = NULL;
+}
+
+
 /* nothing that the old zone's table is told from now on would be heard */
 
 static void

@@ -45,6 +45,9 @@ ngx_int_t ngx_mesh_registry_init_zone(ngx_slab_pool_t *shpool, void **region);
  */
 void ngx_mesh_registry_init_module(ngx_cycle_t *cycle);
 
+/* there is no mesh any more, and soon no zone */
+void ngx_mesh_registry_forget(void);
+
 ngx_int_t ngx_mesh_registry_init_process(ngx_cycle_t *cycle);
 void ngx_mesh_registry_exit_process(ngx_cycle_t *cycle);
 

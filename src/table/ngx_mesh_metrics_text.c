@@ -576,11 +576,15 @@ ngx_mesh_metrics_text_agent(const ngx_mesh_metrics_family_t *f, u_char *p,
 
     n = ngx_mesh_metrics_agent ? ngx_mesh_metrics_agent(f->index) : 0;
 
-    p = ngx_sprintf(p, "%V ", &f->name);
+    if (f->index == NGX_MESH_A_BEAT) {
+        p = ngx_sprintf(p, "%V ", &f->name);
+        p = ngx_mesh_metrics_text_seconds(p, (uint64_t) n * 1000);
+        *p++ = LF;
 
-    return f->index == NGX_MESH_A_BEAT
-           ? ngx_sprintf(p, "%L.%03L\n", n / 1000, n % 1000)
-           : ngx_sprintf(p, "%L\n", n);
+        return p;
+    }
+
+    return ngx_sprintf(p, "%V %L\n", &f->name, n);
 }
 
 
