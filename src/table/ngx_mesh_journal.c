@@ -85,7 +85,17 @@ ngx_mesh_journal_get(u_char **pos, ngx_uint_t bytes)
 static void
 ngx_mesh_journal_name(u_char *name, uint64_t sequence)
 {
-    (void) ngx_sprintf(name, "journal.%016xL%Z", sequence);
+    ngx_uint_t  i;
+
+    static u_char  hex[] = "0123456789abcdef";
+
+    name = ngx_cpymem(name, "journal.", 8);
+
+    for (i = 0; i < 16; i++) {
+        name[i] = hex[(sequence >> (60 - 4 * i)) & 0xf];
+    }
+
+    name[16] = '\0';
 }
 
 
