@@ -10,6 +10,7 @@ package Mesh::Agent;
 
 use strict;
 use warnings;
+no warnings qw(portable);
 
 use parent 'Mesh::Upgrade';
 
@@ -110,7 +111,7 @@ sub run {
 }
 
 
-sub state_dir { $_[0]->dir . '/state/agent' }
+sub state_dir { $_[0]{state_dir} // $_[0]->dir . '/state/agent' }
 
 
 # agents of a master, the one that is leaving too
