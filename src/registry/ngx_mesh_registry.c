@@ -581,8 +581,14 @@ ngx_mesh_registry_note(ngx_str_t *author, ngx_str_t *comment)
 
     region->author = (uint8_t) a;
     region->comment = (uint8_t) c;
-    ngx_memcpy(region->note, author->data, a);
-    ngx_memcpy(region->note + a, comment->data, c);
+
+    if (a) {
+        ngx_memcpy(region->note, author->data, a);
+    }
+
+    if (c) {
+        ngx_memcpy(region->note + a, comment->data, c);
+    }
 
     ngx_memory_barrier();
 

@@ -102,8 +102,15 @@ ngx_mesh_registry_job_send(ngx_mesh_registry_job_t *job)
     mail->result = 0;
     mail->output = 0;
 
-    p = ngx_cpymem(mail->data, job->args.data, job->args.len);
-    ngx_memcpy(p, job->file.data, job->file.len);
+    p = mail->data;
+
+    if (job->args.len) {
+        p = ngx_cpymem(p, job->args.data, job->args.len);
+    }
+
+    if (job->file.len) {
+        ngx_memcpy(p, job->file.data, job->file.len);
+    }
 
     job->slot = i;
     job->id = mail->id;

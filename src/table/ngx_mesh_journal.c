@@ -82,6 +82,13 @@ ngx_mesh_journal_get(u_char **pos, ngx_uint_t bytes)
 }
 
 
+static u_char *
+ngx_mesh_journal_copy(u_char *p, ngx_str_t *s)
+{
+    return s->len ? ngx_cpymem(p, s->data, s->len) : p;
+}
+
+
 static void
 ngx_mesh_journal_name(u_char *name, uint64_t sequence)
 {
@@ -180,8 +187,8 @@ ngx_mesh_journal_body(u_char *p, ngx_str_t *author, ngx_str_t *comment,
     ngx_uint_t              i;
     ngx_mesh_store_item_t  *item;
 
-    p = ngx_cpymem(p, author->data, author->len);
-    p = ngx_cpymem(p, comment->data, comment->len);
+    p = ngx_mesh_journal_copy(p, author);
+    p = ngx_mesh_journal_copy(p, comment);
 
     for (i = 0; i < n; i++) {
         item = &items[i];
@@ -191,8 +198,8 @@ ngx_mesh_journal_body(u_char *p, ngx_str_t *author, ngx_str_t *comment,
         p = ngx_mesh_journal_put(p, item->value.len, 4);
         p = ngx_mesh_journal_put(p, item->created, 8);
         p = ngx_mesh_journal_put(p, item->modified, 8);
-        p = ngx_cpymem(p, item->key.data, item->key.len);
-        p = ngx_cpymem(p, item->value.data, item->value.len);
+        p = ngx_mesh_journal_copy(p, &item->key);
+        p = ngx_mesh_journal_copy(p, &item->value);
     }
 }
 
