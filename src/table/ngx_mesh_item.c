@@ -170,6 +170,55 @@ ngx_mesh_item_split(ngx_str_t *key, ngx_str_t *service, ngx_str_t *id,
 }
 
 
+ngx_int_t
+ngx_mesh_item_service_key_name(ngx_str_t *key, ngx_str_t *name,
+    ngx_pool_t *pool)
+{
+    u_char      *p, *last, *start;
+    ngx_str_t    part[3];
+    ngx_uint_t   i;
+
+    p = key->data;
+    last = p + key->len;
+
+    for (i = 0; i < 3; i++) {
+
+        start = p;
+
+        while (p < last && *p != '\0') {
+            p++;
+        }
+
+        part[i].data = start;
+        part[i].len = p - start;
+        p += (p < last);
+    }
+
+    p = ngx_pnalloc(pool, key->len + 2);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    name->data = p;
+
+    if (part[2].len) {
+        p = ngx_cpymem(p, part[2].data, part[2].len);
+        *p++ = '/';
+    }
+
+    p = ngx_cpymem(p, part[0].data, part[0].len);
+
+    if (part[1].len) {
+        *p++ = ':';
+        p = ngx_cpymem(p, part[1].data, part[1].len);
+    }
+
+    name->len = p - name->data;
+
+    return NGX_OK;
+}
+
+
 size_t
 ngx_mesh_item_service_size(ngx_mesh_service_t *service)
 {

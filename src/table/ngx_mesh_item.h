@@ -75,6 +75,13 @@ ngx_int_t ngx_mesh_item_key(ngx_str_t *key, ngx_mesh_service_t *service,
 ngx_int_t ngx_mesh_item_split(ngx_str_t *key, ngx_str_t *service,
     ngx_str_t *id, ngx_str_t *owner);
 
+/*
+ * The name [group/]interface[:version] of the service that a key of one, or
+ * of what is inside of it, begins with; in memory of the pool.
+ */
+ngx_int_t ngx_mesh_item_service_key_name(ngx_str_t *key, ngx_str_t *name,
+    ngx_pool_t *pool);
+
 /* bytes of a value, which "write" writes all of */
 size_t ngx_mesh_item_service_size(ngx_mesh_service_t *service);
 void ngx_mesh_item_service_write(u_char *p, ngx_mesh_service_t *service);
@@ -104,6 +111,15 @@ ngx_int_t ngx_mesh_item_address(ngx_mesh_endpoint_t *ep, ngx_pool_t *pool);
 /* the store of the table in force, to read and to write; NULL: this process
    has none */
 ngx_mesh_store_t *ngx_mesh_live(void);
+
+/* called in the process that changed the table, for others to be woken up;
+   NULL: there is nobody to do it */
+extern void  (*ngx_mesh_live_changed)(void);
+
+/* ngx_mesh_store_commit() on the table in force, and the call above */
+ngx_uint_t ngx_mesh_live_commit(ngx_mesh_store_op_t *ops, ngx_uint_t n,
+    uint64_t expect, ngx_uint_t dry, ngx_mesh_store_result_t *result,
+    ngx_log_t *log);
 
 /* the op that puts a value there, its bytes from the pool */
 ngx_int_t ngx_mesh_item_put_service(ngx_mesh_store_op_t *op,

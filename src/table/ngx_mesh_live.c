@@ -79,6 +79,8 @@ static ngx_int_t ngx_mesh_live_endpoint(ngx_mesh_live_read_t *read,
 static ngx_uint_t ngx_mesh_live_rank(ngx_str_t *owner);
 
 
+void  (*ngx_mesh_live_changed)(void);
+
 static ngx_mesh_store_t   ngx_mesh_live_store;
 static void              *ngx_mesh_live_region;
 static ngx_mesh_live_t   *ngx_mesh_live_cache[NGX_MESH_LIVE_BUCKETS];
@@ -215,6 +217,23 @@ ngx_mesh_store_t *
 ngx_mesh_live(void)
 {
     return ngx_mesh_live_region ? &ngx_mesh_live_store : NULL;
+}
+
+
+ngx_uint_t
+ngx_mesh_live_commit(ngx_mesh_store_op_t *ops, ngx_uint_t n, uint64_t expect,
+    ngx_uint_t dry, ngx_mesh_store_result_t *result, ngx_log_t *log)
+{
+    ngx_uint_t  rc;
+
+    rc = ngx_mesh_store_commit(&ngx_mesh_live_store, ops, n, expect, dry,
+                               result, log);
+
+    if (rc == NGX_MESH_STORE_OK && !dry && ngx_mesh_live_changed) {
+        ngx_mesh_live_changed();
+    }
+
+    return rc;
 }
 
 

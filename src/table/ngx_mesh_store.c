@@ -320,6 +320,11 @@ ngx_mesh_store_reserve(ngx_mesh_store_head_t *h, uint32_t *units,
     ngx_uint_t                  i;
     ngx_mesh_store_reserved_t  *r;
 
+    result->needed = (size_t) (units[NGX_MESH_STORE_INDEX]
+                               + units[NGX_MESH_STORE_RECORDS])
+                     * NGX_MESH_STORE_UNIT;
+    result->free = (size_t) h->nfree * NGX_MESH_STORE_UNIT;
+
     ngx_mesh_store_forget_dead(h);
 
     r = NULL;
@@ -385,10 +390,6 @@ ngx_mesh_store_reserve(ngx_mesh_store_head_t *h, uint32_t *units,
 
 full:
 
-    result->needed = (size_t) (units[NGX_MESH_STORE_INDEX]
-                               + units[NGX_MESH_STORE_RECORDS])
-                     * NGX_MESH_STORE_UNIT;
-    result->free = (size_t) h->nfree * NGX_MESH_STORE_UNIT;
     result->largest = (size_t) largest * NGX_MESH_STORE_UNIT;
 
     return NULL;
@@ -588,6 +589,29 @@ ngx_mesh_store_select(ngx_mesh_store_t *store, ngx_mesh_store_query_t *queries,
     store->unlock(store->data);
 
     return rc;
+}
+
+
+void
+ngx_mesh_store_look(ngx_mesh_store_t *store, ngx_mesh_store_query_t *queries,
+    ngx_uint_t n, ngx_mesh_store_known_t *known, uint64_t *revision)
+{
+    ngx_uint_t              i;
+    ngx_mesh_store_head_t  *h;
+
+    h = store->head;
+
+    ngx_memzero(known, sizeof(ngx_mesh_store_known_t));
+
+    ngx_mesh_store_enter(store);
+
+    *revision = h->roots[h->current].revision;
+
+    for (i = 0; i < n; i++) {
+        (void) ngx_mesh_store_scan(h, &queries[i], known, NULL);
+    }
+
+    store->unlock(store->data);
 }
 
 

@@ -77,7 +77,7 @@ typedef struct {
     uint64_t                 revision;       /* after the commit, or now */
     uint64_t                 floor;          /* removals before are forgotten */
     ngx_uint_t               failed;         /* op whose condition is not met */
-    size_t                   needed;         /* bytes, when there is no room */
+    size_t                   needed;         /* bytes, while it is done */
     size_t                   free;
     size_t                   largest;        /* in one piece */
 } ngx_mesh_store_result_t;
@@ -167,6 +167,11 @@ ngx_int_t ngx_mesh_store_select(ngx_mesh_store_t *store,
 ngx_int_t ngx_mesh_store_list(ngx_mesh_store_t *store, ngx_uint_t type,
     ngx_str_t *after, ngx_str_t *prefix, uint64_t since, ngx_uint_t max,
     ngx_pool_t *pool, ngx_array_t *items, uint64_t *revision);
+
+/* only what a select() would say of the queries' items */
+void ngx_mesh_store_look(ngx_mesh_store_t *store,
+    ngx_mesh_store_query_t *queries, ngx_uint_t n,
+    ngx_mesh_store_known_t *known, uint64_t *revision);
 
 /* room, for status and metrics */
 void ngx_mesh_store_status(ngx_mesh_store_t *store,

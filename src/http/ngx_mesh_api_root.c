@@ -1,0 +1,354 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_mesh.h"
+#include "ngx_mesh_api.h"
+
+
+/* what there is, and how the table does */
+
+
+#define NGX_MESH_API_STATUS_STEP  1000
+
+/* owners that are counted each; a registry has one name */
+typedef struct {
+    ngx_str_t   name;
+    ngx_uint_t  services;
+    ngx_uint_t  endpoints;
+} ngx_mesh_api_owner_t;
+
+
+static ngx_int_t ngx_mesh_api_root(ngx_mesh_api_call_t *call);
+static ngx_int_t ngx_mesh_api_status(ngx_mesh_api_call_t *call);
+static void ngx_mesh_api_zone_status(ngx_mesh_api_call_t *call);
+static ngx_int_t ngx_mesh_api_count(ngx_mesh_api_call_t *call,
+    ngx_uint_t type, ngx_uint_t *n, ngx_array_t *owners);
+static ngx_int_t ngx_mesh_api_count_items(ngx_mesh_api_call_t *call,
+    ngx_array_t *items, ngx_array_t *owners);
+static ngx_mesh_api_owner_t *ngx_mesh_api_owner(ngx_mesh_api_call_t *call,
+    ngx_array_t *owners, ngx_str_t *name);
+
+
+ngx_mesh_api_op_t  ngx_mesh_api_root_ops[] = {
+    { ngx_string(""), NGX_HTTP_GET, 0, ngx_mesh_api_root,
+      "Collections, epoch and revision" },
+    { ngx_string("status"), NGX_HTTP_GET, 0, ngx_mesh_api_status,
+      "Room of the zone, items by type and owner" },
+    { ngx_null_string, 0, 0, NULL, NULL }
+};
+
+
+static ngx_int_t
+ngx_mesh_api_root(ngx_mesh_api_call_t *call)
+{
+    u_char              epoch[NGX_INT64_LEN];
+    ngx_str_t           s, *seen, *name;
+    ngx_uint_t          i;
+    ngx_array_t         names;
+    ngx_mesh_json_t    *json;
+    ngx_mesh_api_op_t  *op, **ops;
+
+    json = call->json;
+
+    ngx_mesh_json_open(json, '{');
+    ngx_mesh_json_key(json, "version");
+    ngx_mesh_json_number(json, 1);
+
+    s.data = epoch;
+    s.len = ngx_sprintf(epoch, "%xL", ngx_mesh_store_epoch(call->store))
+            - epoch;
+
+    ngx_mesh_json_key(json, "epoch");
+    ngx_mesh_json_string(json, &s);
+    ngx_mesh_json_key(json, "revision");
+    ngx_mesh_json_number(json, call->revision);
+    ngx_mesh_json_key(json, "ready");
+    ngx_mesh_json_bool(json, 1);
+    ngx_mesh_json_key(json, "resources");
+    ngx_mesh_json_open(json, '[');
+
+    if (ngx_array_init(&names, call->pool, 16, sizeof(ngx_str_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (ops = ngx_mesh_api_ops; *ops; ops++) {
+        for (op = *ops; op->handler; op++) {
+
+            if (op->path.len == 0
+                || ngx_strlchr(op->path.data, op->path.data + op->path.len,
+                               '/'))
+            {
+                continue;
+            }
+
+            seen = names.elts;
+
+            for (i = 0; i < names.nelts; i++) {
+                if (ngx_mesh_api_equal(&seen[i], &op->path)) {
+                    break;
+                }
+            }
+
+            if (i < names.nelts) {
+                continue;
+            }
+
+            name = ngx_array_push(&names);
+            if (name == NULL) {
+                return NGX_ERROR;
+            }
+
+            *name = op->path;
+            ngx_mesh_json_string(json, name);
+        }
+    }
+
+    ngx_mesh_json_close(json, ']');
+    ngx_mesh_json_close(json, '}');
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_status(ngx_mesh_api_call_t *call)
+{
+    u_char                 epoch[NGX_INT64_LEN];
+    ngx_str_t              s;
+    ngx_uint_t             i, n;
+    ngx_array_t            owners;
+    ngx_core_conf_t       *ccf;
+    ngx_mesh_json_t       *json;
+    ngx_mesh_api_owner_t  *owner;
+
+    static char           *types[] = {
+        NULL, "services", "endpoints", "overrides", "routes"
+    };
+
+    if (ngx_array_init(&owners, call->pool, 4, sizeof(ngx_mesh_api_owner_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    json = call->json;
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    s.data = epoch;
+    s.len = ngx_sprintf(epoch, "%xL", ngx_mesh_store_epoch(call->store))
+            - epoch;
+
+    ngx_mesh_json_open(json, '{');
+    ngx_mesh_json_key(json, "epoch");
+    ngx_mesh_json_string(json, &s);
+    ngx_mesh_json_key(json, "revision");
+    ngx_mesh_json_number(json, call->revision);
+
+    ngx_mesh_json_key(json, "workers");
+    ngx_mesh_json_number(json, ngx_process == NGX_PROCESS_SINGLE
+                               ? 1 : ccf->worker_processes);
+
+    ngx_mesh_api_zone_status(call);
+
+    ngx_mesh_json_key(json, "items");
+    ngx_mesh_json_open(json, '{');
+
+    for (i = NGX_MESH_ITEM_SERVICE; i <= NGX_MESH_ITEM_ROUTE; i++) {
+
+        if (ngx_mesh_api_count(call, i, &n, &owners) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_mesh_json_key(json, types[i]);
+        ngx_mesh_json_number(json, n);
+    }
+
+    ngx_mesh_json_close(json, '}');
+
+    ngx_mesh_json_key(json, "owners");
+    ngx_mesh_json_open(json, '{');
+
+    owner = owners.elts;
+
+    for (i = 0; i < owners.nelts; i++) {
+        ngx_mesh_json_name(json, &owner[i].name);
+        ngx_mesh_json_open(json, '{');
+        ngx_mesh_json_key(json, "services");
+        ngx_mesh_json_number(json, owner[i].services);
+        ngx_mesh_json_key(json, "endpoints");
+        ngx_mesh_json_number(json, owner[i].endpoints);
+        ngx_mesh_json_close(json, '}');
+    }
+
+    ngx_mesh_json_close(json, '}');
+    ngx_mesh_json_close(json, '}');
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_mesh_api_zone_status(ngx_mesh_api_call_t *call)
+{
+    ngx_uint_t                nitems;
+    ngx_mesh_json_t          *json;
+    ngx_mesh_zone_t          *zone;
+    ngx_mesh_core_conf_t     *ccf;
+    ngx_mesh_store_result_t   result;
+
+    json = call->json;
+    ccf = ngx_mesh_get_conf((ngx_cycle_t *) ngx_cycle, &ngx_mesh_core_module);
+    zone = ccf->zone->data;
+
+    ngx_mesh_store_status(call->store, &result, &nitems);
+
+    ngx_mesh_json_key(json, "zone");
+    ngx_mesh_json_open(json, '{');
+    ngx_mesh_json_key(json, "name");
+    ngx_mesh_json_string(json, &ccf->zone->shm.name);
+    ngx_mesh_json_key(json, "size");
+    ngx_mesh_json_number(json, zone->store_size);
+    ngx_mesh_json_key(json, "free");
+    ngx_mesh_json_number(json, result.free);
+    ngx_mesh_json_key(json, "largest_free_run");
+    ngx_mesh_json_number(json, result.largest);
+    ngx_mesh_json_close(json, '}');
+}
+
+
+/* some at a time: the table's lock is not held for long, nor much copied */
+
+static ngx_int_t
+ngx_mesh_api_count(ngx_mesh_api_call_t *call, ngx_uint_t type, ngx_uint_t *n,
+    ngx_array_t *owners)
+{
+    uint64_t                revision;
+    ngx_int_t               rc;
+    ngx_str_t               after;
+    ngx_pool_t             *pool, *next;
+    ngx_array_t             items;
+    ngx_mesh_store_item_t  *last;
+
+    ngx_str_null(&after);
+    pool = NULL;
+    *n = 0;
+
+    do {
+        next = ngx_create_pool(16384, call->log);
+
+        rc = (next != NULL
+              && ngx_array_init(&items, next, 64,
+                                sizeof(ngx_mesh_store_item_t))
+                 == NGX_OK
+              && ngx_mesh_store_list(call->store, type,
+                                     pool ? &after : NULL, NULL, 0,
+                                     NGX_MESH_API_STATUS_STEP, next, &items,
+                                     &revision)
+                 == NGX_OK
+              && ngx_mesh_api_count_items(call, &items, owners) == NGX_OK)
+             ? NGX_OK : NGX_ERROR;
+
+        if (pool) {
+            ngx_destroy_pool(pool);
+        }
+
+        pool = next;
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        *n += items.nelts;
+
+        if (items.nelts) {
+            last = (ngx_mesh_store_item_t *) items.elts + items.nelts - 1;
+            after = last->key;
+        }
+
+    } while (items.nelts == NGX_MESH_API_STATUS_STEP);
+
+    if (pool) {
+        ngx_destroy_pool(pool);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_count_items(ngx_mesh_api_call_t *call, ngx_array_t *items,
+    ngx_array_t *owners)
+{
+    ngx_str_t               name, id, service;
+    ngx_uint_t              i;
+    ngx_mesh_service_t      s;
+    ngx_mesh_api_owner_t   *owner;
+    ngx_mesh_store_item_t  *item;
+
+    item = items->elts;
+
+    for (i = 0; i < items->nelts; i++) {
+
+        ngx_str_null(&name);
+
+        if (item[i].type == NGX_MESH_ITEM_SERVICE
+            && ngx_mesh_item_service_read(&item[i], &s) == NGX_OK)
+        {
+            name = s.owner;
+
+        } else if (item[i].type == NGX_MESH_ITEM_ENDPOINT) {
+            (void) ngx_mesh_item_split(&item[i].key, &service, &id, &name);
+        }
+
+        if (name.len == 0) {
+            continue;
+        }
+
+        owner = ngx_mesh_api_owner(call, owners, &name);
+        if (owner == NULL) {
+            return NGX_ERROR;
+        }
+
+        owner->services += (item[i].type == NGX_MESH_ITEM_SERVICE);
+        owner->endpoints += (item[i].type == NGX_MESH_ITEM_ENDPOINT);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_mesh_api_owner_t *
+ngx_mesh_api_owner(ngx_mesh_api_call_t *call, ngx_array_t *owners,
+    ngx_str_t *name)
+{
+    ngx_uint_t             i;
+    ngx_mesh_api_owner_t  *owner;
+
+    owner = owners->elts;
+
+    for (i = 0; i < owners->nelts; i++) {
+        if (ngx_mesh_api_equal(&owner[i].name, name)) {
+            return &owner[i];
+        }
+    }
+
+    owner = ngx_array_push(owners);
+    if (owner == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(owner, sizeof(ngx_mesh_api_owner_t));
+
+    owner->name.len = name->len;
+    owner->name.data = ngx_pstrdup(call->pool, name);
+
+    return owner->name.data ? owner : NULL;
+}

@@ -1,0 +1,393 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_mesh_api.h"
+#include "ngx_mesh_http.h"
+
+
+/*
+ * Answers.  A long list is written part by part, the next one when the last
+ * has left and other events had their turn, so that it costs neither memory
+ * nor the latency of calls.
+ */
+
+typedef struct {
+    ngx_mesh_api_call_t  *call;
+    ngx_chain_t          *busy;
+    ngx_uint_t            done;
+} ngx_mesh_api_send_t;
+
+
+static void ngx_mesh_api_error_body(ngx_http_request_t *r,
+    ngx_mesh_api_call_t *call);
+static ngx_int_t ngx_mesh_api_headers(ngx_http_request_t *r,
+    ngx_mesh_api_call_t *call, ngx_str_t *allow);
+static ngx_int_t ngx_mesh_api_etag_header(ngx_http_request_t *r,
+    ngx_str_t *etag);
+static ngx_int_t ngx_mesh_api_part(ngx_http_request_t *r,
+    ngx_mesh_api_send_t *send);
+static ngx_int_t ngx_mesh_api_output(ngx_http_request_t *r,
+    ngx_mesh_api_send_t *send, ngx_chain_t *out);
+static void ngx_mesh_api_writer(ngx_http_request_t *r);
+static ngx_int_t ngx_mesh_api_wait(ngx_http_request_t *r);
+
+
+static ngx_str_t  ngx_mesh_api_type = ngx_string("application/json");
+
+static ngx_str_t  ngx_mesh_api_cache_control = ngx_string("Cache-Control");
+static ngx_str_t  ngx_mesh_api_no_store = ngx_string("no-store");
+static ngx_str_t  ngx_mesh_api_allow_name = ngx_string("Allow");
+static ngx_str_t  ngx_mesh_api_location_name = ngx_string("Location");
+static ngx_str_t  ngx_mesh_api_etag_name = ngx_string("ETag");
+static ngx_str_t  ngx_mesh_api_revision_name = ngx_string("X-Mesh-Revision");
+
+
+ngx_int_t
+ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
+    ngx_str_t *allow)
+{
+    ngx_int_t             rc;
+    ngx_mesh_json_t      *json;
+    ngx_mesh_api_send_t  *send;
+
+    json = call->json;
+
+    if (call->error.status) {
+        ngx_mesh_json_init(json, r->pool, json->tag);
+        ngx_mesh_api_error_body(r, call);
+        call->status = call->error.status;
+        call->more = NULL;
+
+    } else if ((r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
+               && call->etag.len
+               && ngx_mesh_api_etag_listed(&call->if_none_match, &call->etag))
+    {
+        call->status = NGX_HTTP_NOT_MODIFIED;
+    }
+
+    if (json->failed) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = call->status ? call->status : NGX_HTTP_OK;
+
+    if (ngx_mesh_api_headers(r, call, allow) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (r->headers_out.status == NGX_HTTP_NO_CONTENT
+        || r->headers_out.status == NGX_HTTP_NOT_MODIFIED)
+    {
+        r->header_only = 1;
+
+    } else {
+        r->headers_out.content_type = ngx_mesh_api_type;
+        r->headers_out.content_type_len = ngx_mesh_api_type.len;
+        r->headers_out.content_type_lowcase = NULL;
+
+        if (call->more == NULL) {
+            ngx_mesh_json_bytes(json, (u_char *) "\n", 1);
+            r->headers_out.content_length_n = json->size;
+        }
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    send = ngx_pcalloc(r->pool, sizeof(ngx_mesh_api_send_t));
+    if (send == NULL) {
+        return NGX_ERROR;
+    }
+
+    send->call = call;
+
+    /* the writer finds it where the call was */
+
+    ngx_http_set_ctx(r, send, ngx_mesh_http_module);
+
+    r->write_event_handler = ngx_mesh_api_writer;
+
+    return ngx_mesh_api_part(r, send);
+}
+
+
+static void
+ngx_mesh_api_error_body(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
+{
+    ngx_str_t                   name = ngx_string("request_id"), id;
+    ngx_mesh_json_t            *json;
+    ngx_mesh_api_error_t       *error;
+    ngx_http_variable_value_t  *vv;
+
+    json = call->json;
+    error = &call->error;
+
+    ngx_mesh_json_open(json, '{');
+    ngx_mesh_json_key(json, "error");
+    ngx_mesh_json_open(json, '{');
+
+    ngx_mesh_json_key(json, "status");
+    ngx_mesh_json_number(json, error->status);
+    ngx_mesh_json_key(json, "text");
+    ngx_mesh_json_string(json, &error->code);
+    ngx_mesh_json_key(json, "code");
+    ngx_mesh_json_text(json, error->text);
+
+    if (error->pointer.data) {
+        ngx_mesh_json_key(json, "pointer");
+        ngx_mesh_json_string(json, &error->pointer);
+    }
+
+    if (error->hint) {
+        ngx_mesh_json_key(json, "hint");
+        ngx_mesh_json_text(json, error->hint);
+    }
+
+    if (error->status == NGX_HTTP_INSUFFICIENT_STORAGE) {
+        ngx_mesh_json_key(json, "needed");
+        ngx_mesh_json_number(json, error->needed);
+        ngx_mesh_json_key(json, "free");
+        ngx_mesh_json_number(json, error->free);
+        ngx_mesh_json_key(json, "largest_free_run");
+        ngx_mesh_json_number(json, error->largest);
+    }
+
+    ngx_mesh_json_close(json, '}');
+
+    vv = ngx_http_get_variable(r, &name, ngx_hash_key(name.data, name.len));
+
+    if (vv && !vv->not_found) {
+        id.data = vv->data;
+        id.len = vv->len;
+        ngx_mesh_json_key(json, "request_id");
+        ngx_mesh_json_string(json, &id);
+    }
+
+    ngx_mesh_json_close(json, '}');
+}
+
+
+static ngx_int_t
+ngx_mesh_api_headers(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
+    ngx_str_t *allow)
+{
+    u_char     *p;
+    ngx_str_t   revision;
+
+    if (ngx_mesh_http_add_header(r, &ngx_mesh_api_cache_control,
+                                 &ngx_mesh_api_no_store)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    revision.data = p;
+    revision.len = ngx_sprintf(p, "%uL", call->revision) - p;
+
+    if (call->revision
+        && ngx_mesh_http_add_header(r, &ngx_mesh_api_revision_name, &revision)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if ((call->status == NGX_HTTP_NOT_ALLOWED
+         || call->method == NGX_HTTP_OPTIONS)
+        && allow->len
+        && ngx_mesh_http_add_header(r, &ngx_mesh_api_allow_name, allow)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (call->error.status == 0 && call->written.location.len
+        && ngx_mesh_http_add_header(r, &ngx_mesh_api_location_name,
+                                    &call->written.location)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (call->etag.len == 0 || call->error.status) {
+        return NGX_OK;
+    }
+
+    return ngx_mesh_api_etag_header(r, &call->etag);
+}
+
+
+/* nginx would compare If-Match of a write with the tag that the write made */
+
+static ngx_int_t
+ngx_mesh_api_etag_header(ngx_http_request_t *r, ngx_str_t *etag)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->hash = 1;
+    h->key = ngx_mesh_api_etag_name;
+    h->value = *etag;
+
+    r->headers_out.etag = h;
+    r->disable_not_modified = 1;
+
+    return NGX_OK;
+}
+
+
+/* NGX_DONE: more is to come, by an event; otherwise the request's end */
+
+static ngx_int_t
+ngx_mesh_api_part(ngx_http_request_t *r, ngx_mesh_api_send_t *send)
+{
+    ngx_int_t         rc;
+    ngx_buf_t        *b;
+    ngx_chain_t      *out;
+    ngx_mesh_json_t  *json;
+
+    json = send->call->json;
+
+    while (send->call->more && json->size < NGX_MESH_JSON_BUFFER) {
+
+        rc = send->call->more(send->call);
+
+        if (rc == NGX_ERROR || json->failed) {
+            return NGX_ERROR;
+        }
+
+        if (rc != NGX_AGAIN) {
+            send->call->more = NULL;
+            ngx_mesh_json_bytes(json, (u_char *) "\n", 1);
+        }
+    }
+
+    out = json->out;
+
+    if (send->call->more == NULL) {
+        b = ((ngx_chain_t *) ((u_char *) json->last
+                              - offsetof(ngx_chain_t, next)))->buf;
+        b->last_buf = (r == r->main) ? 1 : 0;
+        b->last_in_chain = 1;
+        send->done = 1;
+    }
+
+    json->out = NULL;
+    json->last = &json->out;
+    json->size = 0;
+
+    return ngx_mesh_api_output(r, send, out);
+}
+
+
+static ngx_int_t
+ngx_mesh_api_output(ngx_http_request_t *r, ngx_mesh_api_send_t *send,
+    ngx_chain_t *out)
+{
+    ngx_int_t     rc;
+    ngx_event_t  *wev;
+
+    rc = ngx_http_output_filter(r, out);
+
+    /* what has not left after the last part leaves by nginx's own writer */
+
+    if (rc == NGX_ERROR || send->done) {
+        return rc;
+    }
+
+    ngx_chain_update_chains(r->pool, &send->call->json->free, &send->busy,
+                            &out, send->call->json->tag);
+
+    if (send->busy) {
+        return ngx_mesh_api_wait(r);
+    }
+
+    wev = r->connection->write;
+
+    if (wev->timer_set && !wev->delayed) {
+        ngx_del_timer(wev);
+    }
+
+    ngx_post_event(wev, &ngx_posted_next_events);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_mesh_api_writer(ngx_http_request_t *r)
+{
+    ngx_int_t             rc;
+    ngx_event_t          *wev;
+    ngx_connection_t     *c;
+    ngx_mesh_api_send_t  *send;
+
+    c = r->connection;
+    wev = c->write;
+
+    if (wev->timedout) {
+        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
+                      "client timed out");
+        c->timedout = 1;
+
+        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+        return;
+    }
+
+    send = ngx_http_get_module_ctx(r, ngx_mesh_http_module);
+
+    if (wev->delayed || r->aio) {
+        rc = ngx_mesh_api_wait(r);
+
+    } else if (send->busy) {
+        rc = ngx_mesh_api_output(r, send, NULL);
+
+    } else {
+        rc = ngx_mesh_api_part(r, send);
+    }
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+}
+
+
+static ngx_int_t
+ngx_mesh_api_wait(ngx_http_request_t *r)
+{
+    ngx_event_t               *wev;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    wev = r->connection->write;
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (!wev->delayed) {
+        ngx_add_timer(wev, clcf->send_timeout);
+    }
+
+    if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_DONE;
+}

@@ -1,0 +1,421 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_mesh_api.h"
+
+
+/*
+ * A transaction remembers what it read, and a commit demands that this is
+ * still so: nothing is checked at one time and done at another.
+ */
+
+
+static ngx_int_t ngx_mesh_api_tx_change(ngx_mesh_api_tx_t *tx,
+    ngx_uint_t type, ngx_str_t *key, ngx_mesh_api_change_t **change);
+static ngx_mesh_api_change_t *ngx_mesh_api_tx_add(ngx_mesh_api_tx_t *tx,
+    ngx_uint_t type, ngx_str_t *key, uint32_t hash,
+    ngx_mesh_store_item_t *before);
+static void ngx_mesh_api_tx_item(ngx_mesh_api_change_t *change,
+    ngx_mesh_store_item_t *item);
+static ngx_uint_t ngx_mesh_api_tx_begins(ngx_str_t *key, ngx_str_t *prefix);
+static ngx_int_t ngx_mesh_api_tx_diff_item(ngx_mesh_api_tx_t *tx,
+    ngx_mesh_api_change_t *change, ngx_mesh_api_type_t *type,
+    ngx_mesh_json_t *json);
+
+
+void
+ngx_mesh_api_tx_init(ngx_mesh_api_tx_t *tx, ngx_mesh_store_t *store,
+    ngx_pool_t *pool)
+{
+    ngx_uint_t  i;
+
+    ngx_memzero(tx, sizeof(ngx_mesh_api_tx_t));
+
+    tx->store = store;
+    tx->pool = pool;
+
+    ngx_queue_init(&tx->changes);
+
+    ngx_rbtree_sentinel_init(&tx->sentinel);
+
+    for (i = 0; i < NGX_MESH_API_TYPES; i++) {
+        tx->trees[i].root = &tx->sentinel;
+        tx->trees[i].sentinel = &tx->sentinel;
+        tx->trees[i].insert = ngx_str_rbtree_insert_value;
+    }
+}
+
+
+ngx_int_t
+ngx_mesh_api_tx_get(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *key,
+    ngx_mesh_store_item_t *item)
+{
+    ngx_int_t               rc;
+    ngx_mesh_api_change_t  *change;
+
+    rc = ngx_mesh_api_tx_change(tx, type, key, &change);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (change->missing) {
+        return NGX_DECLINED;
+    }
+
+    ngx_mesh_api_tx_item(change, item);
+
+    return NGX_OK;
+}
+
+
+/* what a later operation of the transaction sees */
+
+static void
+ngx_mesh_api_tx_item(ngx_mesh_api_change_t *change,
+    ngx_mesh_store_item_t *item)
+{
+    ngx_memzero(item, sizeof(ngx_mesh_store_item_t));
+
+    if (change->existed) {
+        *item = change->before;
+    }
+
+    item->type = change->op.type;
+    item->key = change->op.key;
+
+    if (change->written) {
+        item->value = change->op.value;
+    }
+}
+
+
+static ngx_int_t
+ngx_mesh_api_tx_change(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *key,
+    ngx_mesh_api_change_t **change)
+{
+    uint32_t               hash;
+    ngx_int_t              rc;
+    ngx_mesh_store_item_t  item;
+
+    hash = ngx_murmur_hash2(key->data, key->len);
+
+    *change = (ngx_mesh_api_change_t *)
+                  ngx_str_rbtree_lookup(&tx->trees[type], key, hash);
+    if (*change) {
+        return NGX_OK;
+    }
+
+    rc = ngx_mesh_store_get(tx->store, type, key, 0, tx->pool, &item);
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        return NGX_ERROR;
+    }
+
+    *change = ngx_mesh_api_tx_add(tx, type, key, hash,
+                                  rc == NGX_OK ? &item : NULL);
+
+    return *change ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_mesh_api_change_t *
+ngx_mesh_api_tx_find(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *key)
+{
+    return (ngx_mesh_api_change_t *)
+               ngx_str_rbtree_lookup(&tx->trees[type], key,
+                                     ngx_murmur_hash2(key->data, key->len));
+}
+
+
+static ngx_mesh_api_change_t *
+ngx_mesh_api_tx_add(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *key,
+    uint32_t hash, ngx_mesh_store_item_t *before)
+{
+    ngx_mesh_api_change_t  *change;
+
+    change = ngx_pcalloc(tx->pool, sizeof(ngx_mesh_api_change_t));
+    if (change == NULL) {
+        return NULL;
+    }
+
+    change->op.type = type;
+    change->op.key = *key;
+
+    if (before) {
+        change->before = *before;
+        change->existed = 1;
+        change->op.key = before->key;
+        change->op.value = before->value;
+        change->op.expect = before->modified;
+
+    } else {
+        change->missing = 1;
+        change->op.create = 1;
+        change->op.remove = 1;
+    }
+
+    change->sn.node.key = hash;
+    change->sn.str = change->op.key;
+
+    ngx_rbtree_insert(&tx->trees[type], &change->sn.node);
+    ngx_queue_insert_tail(&tx->changes, &change->queue);
+    tx->nchanges++;
+
+    return change;
+}
+
+
+static ngx_uint_t
+ngx_mesh_api_tx_begins(ngx_str_t *key, ngx_str_t *prefix)
+{
+    return key->len >= prefix->len
+           && ngx_memcmp(key->data, prefix->data, prefix->len) == 0;
+}
+
+
+ngx_int_t
+ngx_mesh_api_tx_list(ngx_mesh_api_tx_t *tx, ngx_uint_t type,
+    ngx_str_t *prefix, ngx_array_t *items)
+{
+    uint32_t                hash;
+    uint64_t                revision;
+    ngx_uint_t              i, n;
+    ngx_queue_t            *q;
+    ngx_mesh_store_item_t  *item;
+    ngx_mesh_api_change_t  *change;
+
+    if (ngx_mesh_store_list(tx->store, type, NULL, prefix, 0, 0, tx->pool,
+                            items, &revision)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (tx->expect && tx->expect != revision) {
+        return NGX_AGAIN;
+    }
+
+    tx->expect = revision;
+
+    item = items->elts;
+
+    for (i = 0, n = 0; i < items->nelts; i++) {
+
+        hash = ngx_murmur_hash2(item[i].key.data, item[i].key.len);
+
+        change = (ngx_mesh_api_change_t *)
+                     ngx_str_rbtree_lookup(&tx->trees[type], &item[i].key,
+                                           hash);
+        if (change && change->written) {
+            continue;
+        }
+
+        if (change == NULL
+            && ngx_mesh_api_tx_add(tx, type, &item[i].key, hash, &item[i])
+               == NULL)
+        {
+            return NGX_ERROR;
+        }
+
+        item[n++] = item[i];
+    }
+
+    items->nelts = n;
+
+    for (q = ngx_queue_head(&tx->changes);
+         q != ngx_queue_sentinel(&tx->changes);
+         q = ngx_queue_next(q))
+    {
+        change = ngx_queue_data(q, ngx_mesh_api_change_t, queue);
+
+        if (change->op.type != type || !change->written || change->missing
+            || !ngx_mesh_api_tx_begins(&change->op.key, prefix))
+        {
+            continue;
+        }
+
+        item = ngx_array_push(items);
+        if (item == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_mesh_api_tx_item(change, item);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_mesh_api_tx_put(ngx_mesh_api_tx_t *tx, ngx_mesh_store_op_t *op)
+{
+    ngx_int_t               rc;
+    ngx_mesh_api_change_t  *change;
+
+    rc = ngx_mesh_api_tx_change(tx, op->type, &op->key, &change);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (op->remove) {
+        change->op.remove = 1;
+        change->missing = 1;
+        ngx_str_null(&change->op.value);
+
+    } else {
+        change->op.remove = 0;
+        change->missing = 0;
+        change->op.value = op->value;
+    }
+
+    change->written = 1;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_mesh_api_tx_remove(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *key)
+{
+    ngx_mesh_store_op_t  op;
+
+    ngx_memzero(&op, sizeof(ngx_mesh_store_op_t));
+
+    op.type = type;
+    op.key = *key;
+    op.remove = 1;
+
+    return ngx_mesh_api_tx_put(tx, &op);
+}
+
+
+ngx_uint_t
+ngx_mesh_api_tx_commit(ngx_mesh_api_tx_t *tx, uint64_t expect, ngx_uint_t dry,
+    ngx_log_t *log)
+{
+    ngx_uint_t              i, rc;
+    ngx_queue_t            *q;
+    ngx_mesh_store_op_t    *ops;
+    ngx_mesh_api_change_t  *change;
+
+    if (expect && tx->expect && expect != tx->expect) {
+        return NGX_MESH_STORE_CONFLICT;
+    }
+
+    ops = ngx_palloc(tx->pool,
+                     (tx->nchanges + 1) * sizeof(ngx_mesh_store_op_t));
+    if (ops == NULL) {
+        return NGX_MESH_STORE_NOMEM;
+    }
+
+    for (i = 0, q = ngx_queue_head(&tx->changes);
+         i < tx->nchanges;
+         i++, q = ngx_queue_next(q))
+    {
+        change = ngx_queue_data(q, ngx_mesh_api_change_t, queue);
+        ops[i] = change->op;
+    }
+
+    rc = ngx_mesh_live_commit(ops, tx->nchanges, expect ? expect : tx->expect,
+                              dry, &tx->result, log);
+
+    for (i = 0, q = ngx_queue_head(&tx->changes);
+         i < tx->nchanges;
+         i++, q = ngx_queue_next(q))
+    {
+        change = ngx_queue_data(q, ngx_mesh_api_change_t, queue);
+        change->op.changed = ops[i].changed;
+        change->op.revision = ops[i].revision;
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_mesh_api_tx_diff(ngx_mesh_api_tx_t *tx, ngx_mesh_json_t *json)
+{
+    ngx_queue_t            *q;
+    ngx_mesh_api_type_t    *type;
+    ngx_mesh_api_change_t  *change;
+
+    ngx_mesh_json_open(json, '[');
+
+    for (q = ngx_queue_head(&tx->changes);
+         q != ngx_queue_sentinel(&tx->changes);
+         q = ngx_queue_next(q))
+    {
+        change = ngx_queue_data(q, ngx_mesh_api_change_t, queue);
+
+        if (!change->written || !change->op.changed) {
+            continue;
+        }
+
+        for (type = ngx_mesh_api_types; type->type; type++) {
+
+            if (type->type == change->op.type
+                && ngx_mesh_api_tx_diff_item(tx, change, type, json)
+                   != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    ngx_mesh_json_close(json, ']');
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_tx_diff_item(ngx_mesh_api_tx_t *tx, ngx_mesh_api_change_t *change,
+    ngx_mesh_api_type_t *type, ngx_mesh_json_t *json)
+{
+    ngx_str_t              path;
+    ngx_mesh_store_item_t  item;
+
+    ngx_mesh_api_tx_item(change, &item);
+
+    if (type->path(&item, &path, tx->pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_json_open(json, '{');
+    ngx_mesh_json_key(json, "op");
+    ngx_mesh_json_text(json, !change->existed ? "create"
+                             : change->missing ? "delete" : "update");
+    ngx_mesh_json_key(json, "path");
+    ngx_mesh_json_string(json, &path);
+
+    ngx_mesh_json_key(json, "before");
+
+    if (!change->existed) {
+        ngx_mesh_json_null(json);
+
+    } else if (type->spec(json, &change->before, tx->pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_json_key(json, "after");
+
+    if (change->missing) {
+        ngx_mesh_json_null(json);
+
+    } else if (type->spec(json, &item, tx->pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_json_close(json, '}');
+
+    return NGX_OK;
+}
