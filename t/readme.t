@@ -19,7 +19,8 @@ my $readme = $t->read_file($t->root . '/README.md');
 my %context = (
     'NGX_MAIN_CONF' => 'main', 'NGX_MESH_CONF' => 'mesh',
     'NGX_MESH_SERVICE_CONF' => 'service',
-    'NGX_MESH_PROTOCOL_CONF' => 'protocol', 'NGX_STREAM_MAIN_CONF' => 'stream',
+    'NGX_MESH_PROTOCOL_CONF' => 'protocol', 'NGX_MESH_ROUTE_CONF' => 'route',
+    'NGX_STREAM_MAIN_CONF' => 'stream',
     'NGX_STREAM_SRV_CONF' => 'server', 'NGX_HTTP_LOC_CONF' => 'location',
     'NGX_MESH_STREAM_MAIN_SRV' => 'stream, server',
 );
@@ -33,11 +34,12 @@ is(join(' ', sort keys %doc), join(' ', sort keys %code),
 
 for my $name (sort grep { $doc{$_} } keys %code) {
     my $d = $doc{$name};
+    my ($word) = $name =~ /(\w+)/;
 
     is($d->{context}, $code{$name}, "$name: context");
-    like($d->{syntax}, qr/^\*\*\Q$name\E\*\*/, "$name: syntax");
+    like($d->{syntax}, qr/^\*\*$word\*\*/, "$name: syntax");
     like($d->{text}, qr/\w/, "$name: a text");
-    ok($d->{default} eq "\xe2\x80\x94" || $d->{default} =~ /^`\Q$name\E .*;`$/,
+    ok($d->{default} eq "\xe2\x80\x94" || $d->{default} =~ /^`$word .*;`$/,
        "$name: a default, or none") or diag($d->{default});
 }
 
@@ -45,7 +47,7 @@ for my $name (sort grep { $doc{$_} } keys %code) {
 # what is said to be the default can be written
 
 my %where = (mesh => '', stream => '', server => '', service => '',
-             protocol => '');
+             protocol => '', route => '');
 
 for my $name (sort keys %doc) {
     my ($line) = $doc{$name}{default} =~ /^`(.*;)`$/ or next;
@@ -183,7 +185,9 @@ sub directives {
                 my ($name, $flags) = ($1, $2);
                 my @places = grep { defined }
                              map { $context{$_} } split /\|/, $flags;
-                $found{$name} = join ', ', @places;
+                my $places = join ', ', @places;
+
+                $found{$found{$name} ? "$name of $places" : $name} = $places;
             }
         }
     }
@@ -202,6 +206,7 @@ sub documented {
                        (.*?)(?=^\#|\z)/gmsx)
     {
         my ($name, $syntax, $default, $context, $text) = ($1, $2, $3, $4, $5);
+        $name .= " of $context" if $found{$name};
         fail("$name is documented twice") if $found{$name};
         $syntax =~ s/^Syntax: //mg;
         $found{$name} = { syntax => $syntax, default => $default,
