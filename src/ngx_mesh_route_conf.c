@@ -20,6 +20,8 @@ typedef struct {
     ngx_mesh_rule_t  *rule;              /* of the block being parsed */
     ngx_array_t       conditions;        /* ngx_mesh_condition_t */
     ngx_array_t       targets;           /* ngx_mesh_target_t */
+    ngx_array_t       set;               /* ngx_keyval_t */
+    ngx_array_t       remove;            /* ngx_str_t */
 } ngx_mesh_route_conf_t;
 
 
@@ -40,6 +42,8 @@ static char *ngx_mesh_route_conf_to(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_mesh_route_conf_target(ngx_conf_t *cf, ngx_mesh_target_t *t,
     ngx_array_t *labels, ngx_str_t *value, ngx_str_t *param);
+static char *ngx_mesh_route_conf_rewrite(ngx_conf_t *cf,
+    ngx_mesh_target_t *t, ngx_str_t *value);
 static char *ngx_mesh_route_conf_fallback(ngx_conf_t *cf, ngx_mesh_target_t *t,
     ngx_array_t *labels, ngx_str_t *value);
 static char *ngx_mesh_route_conf_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -47,6 +51,10 @@ static char *ngx_mesh_route_conf_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_mesh_route_conf_tries(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_mesh_route_conf_hash(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_mesh_route_conf_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_mesh_route_conf_remove(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_mesh_route_conf_deny(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -92,6 +100,20 @@ static ngx_command_t  ngx_mesh_route_commands[] = {
     { ngx_string("hash"),
       NGX_MESH_ROUTE_CONF|NGX_CONF_TAKE1,
       ngx_mesh_route_conf_hash,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("set"),
+      NGX_MESH_ROUTE_CONF|NGX_CONF_TAKE2,
+      ngx_mesh_route_conf_set,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("remove"),
+      NGX_MESH_ROUTE_CONF|NGX_CONF_1MORE,
+      ngx_mesh_route_conf_remove,
       0,
       0,
       NULL },
@@ -177,6 +199,10 @@ ngx_mesh_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         != NGX_OK
         || ngx_array_init(&rcf->targets, cf->pool, 2,
                           sizeof(ngx_mesh_target_t))
+           != NGX_OK
+        || ngx_array_init(&rcf->set, cf->pool, 2, sizeof(ngx_keyval_t))
+           != NGX_OK
+        || ngx_array_init(&rcf->remove, cf->pool, 2, sizeof(ngx_str_t))
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -199,6 +225,10 @@ ngx_mesh_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     rule->nconditions = rcf->conditions.nelts;
     rule->targets = rcf->targets.elts;
     rule->ntargets = rcf->targets.nelts;
+    rule->set = rcf->set.elts;
+    rule->nset = rcf->set.nelts;
+    rule->remove = rcf->remove.elts;
+    rule->nremove = rcf->remove.nelts;
 
     return ngx_mesh_route_conf_check(cf, rule);
 }
@@ -516,7 +546,10 @@ ngx_mesh_route_conf_to(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
-        if (ngx_strncmp(value[i].data, "fallback=", 9) == 0) {
+        if (ngx_strncmp(value[i].data, "rewrite=", 8) == 0) {
+            rv = ngx_mesh_route_conf_rewrite(cf, t, &value[i]);
+
+        } else if (ngx_strncmp(value[i].data, "fallback=", 9) == 0) {
             rv = ngx_mesh_route_conf_fallback(cf, t, &fallback, &value[i]);
 
         } else {
@@ -584,9 +617,33 @@ ngx_mesh_route_conf_target(ngx_conf_t *cf, ngx_mesh_target_t *t,
 
     return ngx_mesh_core_invalid(cf, value,
                                  "service=NAME, label=KEY=VALUE, weight=, "
-                                 "fallback=any, fallback=none, "
+                                 "rewrite=, fallback=any, fallback=none, "
                                  "fallback=service=NAME or "
                                  "fallback=label=KEY=VALUE");
+}
+
+
+static char *
+ngx_mesh_route_conf_rewrite(ngx_conf_t *cf, ngx_mesh_target_t *t,
+    ngx_str_t *value)
+{
+    if (ngx_strcmp(value->data + 8, "version") == 0) {
+        t->rewrite = NGX_MESH_REWRITE_VERSION;
+
+    } else if (ngx_strcmp(value->data + 8, "group") == 0) {
+        t->rewrite = NGX_MESH_REWRITE_GROUP;
+
+    } else if (ngx_strcmp(value->data + 8, "version,group") == 0
+               || ngx_strcmp(value->data + 8, "group,version") == 0)
+    {
+        t->rewrite = NGX_MESH_REWRITE_VERSION|NGX_MESH_REWRITE_GROUP;
+
+    } else {
+        return ngx_mesh_core_invalid(cf, value, "version, group or "
+                                     "version,group");
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -695,6 +752,53 @@ ngx_mesh_route_conf_hash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     rcf->rule->hash = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_mesh_route_conf_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t              *value;
+    ngx_keyval_t           *pair;
+    ngx_mesh_route_conf_t  *rcf;
+
+    rcf = ngx_mesh_get_conf(cf->cycle, &ngx_mesh_route_module);
+
+    pair = ngx_array_push(&rcf->set);
+    if (pair == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    pair->key = value[1];
+    pair->value = value[2];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_mesh_route_conf_remove(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t              *value, *name;
+    ngx_uint_t              i;
+    ngx_mesh_route_conf_t  *rcf;
+
+    rcf = ngx_mesh_get_conf(cf->cycle, &ngx_mesh_route_module);
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        name = ngx_array_push(&rcf->remove);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *name = value[i];
+    }
 
     return NGX_CONF_OK;
 }

@@ -120,9 +120,11 @@ route a { to label=v=2 weight=5 fallback=any; to label=v=1 label=zone=x; }
 route b { to service=g/com.example.X:1 fallback=service=com.example.Y; }
 route c { to label=v=2 fallback=label=v=1 fallback=label=zone=; }
 route d { to label=v=2 weight=0 fallback=none; to label=v=; }
+route e { to service=a:2 rewrite=version; to service=b rewrite=group; }
+route f { to service=a:2 rewrite=version,group; }
 ROUTES
 
-my $to = 'service=NAME, label=KEY=VALUE, weight=, fallback=any, '
+my $to = 'service=NAME, label=KEY=VALUE, weight=, rewrite=, fallback=any, '
          . 'fallback=none, fallback=service=NAME or fallback=label=KEY=VALUE';
 
 inside(invalid($_, 'to', $to), "to $_;")
@@ -132,6 +134,10 @@ inside(invalid('service=b', 'to', 'one service only'),
        'to service=a service=b;');
 inside(invalid("weight=$_", 'to', 'a number from 0 to 1000000'),
        "to label=v=1 weight=$_;") for '', 'x', '-1', '1000001';
+inside(invalid("rewrite=$_", 'to', 'version, group or version,group'),
+       "to service=a rewrite=$_;") for '', 'x', 'version,';
+whole('route "r": there is nothing to rewrite without another service',
+      'to label=v=1 rewrite=version;');
 whole('route "r": one target at least must have a weight',
       'to label=v=1 weight=0;');
 whole('route "r": a label can have one value only',
@@ -149,6 +155,7 @@ accepted('other actions', <<'ROUTES');
 route a { timeout 200ms; tries 2; hash attachment.user; }
 route b { deny; }
 route c { deny "not today"; }
+route d { set dubbo.tag gray; set empty ""; remove a b; }
 ROUTES
 
 inside(invalid($_, 'timeout', 'a time as "200ms"'), "timeout $_;")
@@ -161,9 +168,15 @@ inside(invalid('user', 'hash', 'protocol, service, interface, method, '
 inside(qq{"$_->[0]" directive is duplicate}, "$_->[1] $_->[1]")
     for [ 'timeout', 'timeout 1s;' ], [ 'tries', 'tries 1;' ],
         [ 'hash', 'hash app;' ], [ 'deny', 'deny;' ];
+whole('route "r": attachment "a" is set already', $_)
+    for 'set a 1; set a 2;', 'set a 1; remove b a;';
+whole('route "r": an attachment must have a name', $_)
+    for 'set "" 1;', 'remove "";';
+inside('invalid number of arguments in "set" directive', 'set a;');
 whole('route "r": what is denied goes nowhere: "deny" takes no other action '
       . 'beside it', "deny; $_")
-    for 'timeout 1s;', 'to service=a;', 'tries 2;', 'hash app;';
+    for 'timeout 1s;', 'to service=a;', 'tries 2;', 'hash app;', 'set a 1;',
+        'remove a;';
 
 # expressions are of the cycle: it may go, with all that it compiled
 

@@ -29,6 +29,7 @@ static ngx_int_t ngx_mesh_choice_fact(void *data, ngx_str_t *name,
     ngx_str_t *value);
 static ngx_mesh_entry_t *ngx_mesh_choice_branch(ngx_mesh_entry_t *entry,
     ngx_mesh_rule_t *rule, ngx_mesh_target_t *target, ngx_str_t *name);
+static ngx_int_t ngx_mesh_choice_edits(ngx_mesh_entry_t *branch);
 static void ngx_mesh_choice_target(ngx_mesh_entry_t *branch, ngx_str_t *name);
 
 
@@ -274,7 +275,110 @@ ngx_mesh_choice_branch(ngx_mesh_entry_t *entry, ngx_mesh_rule_t *rule,
 
     branch->idempotent = ngx_mesh_route_idempotent(branch);
 
+    if ((rule->nset || rule->nremove || (target && target->rewrite))
+        && ngx_mesh_choice_edits(branch) != NGX_OK)
+    {
+        ngx_mesh_route_release(branch);
+        return NULL;
+    }
+
     return branch;
+}
+
+
+/* names and values are the rule's, which lives as long as the parent */
+
+static ngx_int_t
+ngx_mesh_choice_edits(ngx_mesh_entry_t *branch)
+{
+    ngx_uint_t              i;
+    ngx_mesh_rule_t        *rule;
+    ngx_mesh_edit_t        *edit;
+    ngx_mesh_target_t      *target;
+    ngx_mesh_service_t      service;
+    ngx_mesh_edit_field_t  *field;
+
+    rule = branch->rule;
+    target = branch->target;
+
+    edit = ngx_calloc(sizeof(ngx_mesh_edit_t)
+                      + (rule->nset + rule->nremove)
+                        * sizeof(ngx_mesh_edit_field_t), ngx_cycle->log);
+    if (edit == NULL) {
+        return NGX_ERROR;
+    }
+
+    field = (ngx_mesh_edit_field_t *) (edit + 1);
+
+    edit->fields = field;
+    edit->nfields = rule->nset + rule->nremove;
+
+    for (i = 0; i < rule->nremove; i++, field++) {
+        field->name = rule->remove[i];
+        field->remove = 1;
+    }
+
+    for (i = 0; i < rule->nset; i++, field++) {
+        field->name = rule->set[i].key;
+        field->value = rule->set[i].value;
+    }
+
+    if (target && target->rewrite
+        && ngx_mesh_table_parse_key(&target->service, &service) == NGX_OK)
+    {
+        if (target->rewrite & NGX_MESH_REWRITE_VERSION) {
+            edit->rewrite_version = 1;
+            edit->version = service.version;
+        }
+
+        if (target->rewrite & NGX_MESH_REWRITE_GROUP) {
+            edit->rewrite_group = 1;
+            edit->group = service.group;
+        }
+    }
+
+    branch->edit = edit;
+
+    return NGX_OK;
+}
+
+
+ngx_mesh_chunk_t *
+ngx_mesh_choice_edit(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
+    u_char *p, ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts, ngx_uint_t *err)
+{
+    size_t                   len, size;
+    ngx_mesh_chunk_t        *chunk;
+    const ngx_mesh_codec_t  *codec;
+
+    codec = ms->reader.codec;
+
+    if (codec->edit == NULL) {
+        *err = NGX_MESH_ERR_BAD_REQUEST;
+        return NULL;
+    }
+
+    size = ngx_mesh_codec_edit_bound(f, entry->edit);
+
+    chunk = ngx_mesh_chunk_alloc(size);
+    if (chunk == NULL) {
+        *err = NGX_MESH_ERR_OVERLOAD;
+        return NULL;
+    }
+
+    if (codec->edit(codec, p, f, facts, entry->edit, chunk->buf.start, size,
+                    &len)
+        != NGX_OK)
+    {
+        ngx_mesh_chunk_free(chunk);
+        *err = NGX_MESH_ERR_BAD_REQUEST;
+        return NULL;
+    }
+
+    chunk->buf.pos = chunk->buf.start;
+    chunk->buf.last = chunk->buf.start + len;
+
+    return chunk;
 }
 
 

@@ -373,6 +373,7 @@ struct ngx_mesh_entry_s {
     ngx_mesh_rule_t           *rule;           /* that a branch belongs to */
     ngx_mesh_target_t         *target;         /* NULL: the call's service */
     ngx_mesh_entry_t          *fallback;       /* the branch's own */
+    ngx_mesh_edit_t           *edit;           /* of its requests, or NULL */
 
     ngx_mesh_calls_t          *ok;
     ngx_uint_t                 ok_status;
@@ -732,6 +733,12 @@ ngx_mesh_entry_t *ngx_mesh_choice_take(ngx_mesh_session_t *ms,
 /* the same for a branch none of whose endpoints can be used; NULL: that is
    all, and the reference stays */
 ngx_mesh_entry_t *ngx_mesh_choice_fallback(ngx_mesh_entry_t *entry);
+
+/* a request as its route changes it, f updated, in a chunk of the caller's;
+   NULL: *err says why not */
+ngx_mesh_chunk_t *ngx_mesh_choice_edit(ngx_mesh_session_t *ms,
+    ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
+    ngx_mesh_facts_t *facts, ngx_uint_t *err);
 
 
 /* ngx_mesh_view.c */

@@ -141,23 +141,49 @@ ngx_mesh_request_try(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     u_char *p, ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk,
     ngx_mesh_facts_t *facts, ngx_mesh_peer_t **peer)
 {
-    uint32_t  key;
+    uint32_t           key;
+    ngx_uint_t         err;
+    ngx_mesh_chunk_t  *made;
+    ngx_mesh_frame_t   changed;
 
     if (entry->view == NULL) {
         return entry->error;
     }
 
-    key = ngx_mesh_request_key(ms, entry, p, f, facts);
-
-    if (f->kind == NGX_MESH_FRAME_ONEWAY) {
-        return ngx_mesh_request_oneway(ms, entry, p, f, chunk, key, peer);
-    }
-
-    if (ms->nrequests >= ms->conf->max_requests) {
+    if (f->kind != NGX_MESH_FRAME_ONEWAY
+        && ms->nrequests >= ms->conf->max_requests)
+    {
         return NGX_MESH_ERR_OVERLOAD;
     }
 
-    return ngx_mesh_request_send(ms, entry, p, f, chunk, facts, key);
+    key = ngx_mesh_request_key(ms, entry, p, f, facts);
+    made = NULL;
+
+    if (entry->edit) {
+        changed = *f;
+
+        made = ngx_mesh_choice_edit(ms, entry, p, &changed, facts, &err);
+        if (made == NULL) {
+            return err;
+        }
+
+        p = made->buf.pos;
+        f = &changed;
+        chunk = made;
+    }
+
+    if (f->kind == NGX_MESH_FRAME_ONEWAY) {
+        err = ngx_mesh_request_oneway(ms, entry, p, f, chunk, key, peer);
+
+    } else {
+        err = ngx_mesh_request_send(ms, entry, p, f, chunk, facts, key);
+    }
+
+    if (made) {
+        ngx_mesh_chunk_free(made);
+    }
+
+    return err;
 }
 
 
@@ -169,6 +195,15 @@ ngx_mesh_request_text(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
 
     if (err == NGX_MESH_ERR_DENIED && entry->rule && entry->rule->deny.len) {
         *text = entry->rule->deny;
+        return;
+    }
+
+    if (err == NGX_MESH_ERR_BAD_REQUEST && entry->edit) {
+        text->data = buf;
+        text->len = ngx_snprintf(buf, size,
+                                 "route \"%V\" changes requests, and this one "
+                                 "cannot be changed", &entry->rule->name)
+                    - buf;
         return;
     }
 
@@ -593,7 +628,10 @@ ngx_mesh_request_lost(ngx_mesh_request_t *r, ngx_uint_t written,
                 return;
             }
 
-            fallback = ngx_mesh_choice_fallback(r->entry);
+            /* a frame that was written for one service is not for others */
+
+            fallback = (r->entry->target && r->entry->target->rewrite)
+                       ? NULL : ngx_mesh_choice_fallback(r->entry);
 
             if (fallback) {
                 r->entry = fallback;

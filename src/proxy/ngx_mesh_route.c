@@ -395,6 +395,10 @@ ngx_mesh_route_release(ngx_mesh_entry_t *entry)
         ngx_mesh_route_release(entry->fallback);
     }
 
+    if (entry->edit) {
+        ngx_free(entry->edit);
+    }
+
     if (entry->parent) {
         ngx_mesh_route_release(entry->parent);
     }
