@@ -60,6 +60,8 @@ STREAM
     route absent   { match method=absent !attachment.x; to service=to; }
     route mixed    { match method=mixed !attachment.x attachment.x=1;
                      to service=to; }
+    route steps    { match method=steps "attachment.x=~^(a+)+\$";
+                     to service=to; }
     route app      { match method=app app=shop; to service=to; }
 
     route near     { match method=near caller=127.0.0.0/8; to service=to; }
@@ -138,6 +140,9 @@ goes('a', '... present', method => 'absent', att('1'));
 goes('b', 'absent or a value', method => 'mixed');
 goes('b', '... a value', method => 'mixed', att('1'));
 goes('a', '... another value', method => 'mixed', att('2'));
+goes('b', 'an expression with few steps', method => 'steps', att('aaa'));
+goes('a', '... with too many', method => 'steps', att('a' x 60 . 'b'))
+    for 1 .. 3;
 goes('b', 'an application', method => 'app',
      attachments => { 'remote.application' => 'shop' });
 goes('a', '... another', method => 'app',
@@ -165,6 +170,9 @@ for my $round (1 .. 3) {
 }
 
 $t->stop;
+
+is(scalar(() = $t->log =~ /\[warn\].*"\^\(a\+\)\+\$" in a route failed/g), 1,
+   'an expression that took too many steps is logged once');
 
 my %seen;
 /^(\S+) (\S*)$/ && $seen{$1}{$2}++ for split /\n/, $t->read_file('rpc.log');

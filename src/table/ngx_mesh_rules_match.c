@@ -94,10 +94,14 @@ ngx_mesh_alt_regex(ngx_mesh_alt_t *alt, ngx_str_t *value)
 
     rc = ngx_regex_exec(alt->regex, &text, NULL, 0);
 
-    if (rc < 0 && rc != NGX_REGEX_NO_MATCHED) {
+    /* whoever makes it fail may do so with every call */
+
+    if (rc < 0 && rc != NGX_REGEX_NO_MATCHED && !alt->failed) {
+        alt->failed = 1;
+
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "mesh: " ngx_regex_exec_n " of \"%V\" failed: %i",
-                      &alt->value, rc);
+                      ngx_regex_exec_n " of \"%V\" in a route failed: %i, "
+                      "it does not match then", &alt->value, rc);
     }
 
     return rc >= 0;
