@@ -33,6 +33,9 @@ sub write_conf {
         stream => <<'STREAM',
     mesh_log_format routes '$mesh_method $mesh_route $mesh_service $mesh_error';
     mesh_access_log %%DIR%%/rpc.log routes;
+    server {
+        listen 127.0.0.1:%%PORT_off%%; mesh_pass dubbo; mesh_multiplex off;
+    }
 STREAM
         mesh => <<"MESH",
     service demo.Other { endpoint $at[3]; }
@@ -69,7 +72,7 @@ MESH
 write_conf();
 $t->run;
 
-my $client = $t->tcp('rpc');
+our $client = $t->tcp('rpc');
 
 
 sub goes {
@@ -89,6 +92,16 @@ is(join(' ', sort keys %{ spread($client, 60,
                                  method => sub { "two$_[0]" }) }),
    'b c', 'a label of two endpoints');
 goes('d', 'another service', method => 'other');
+
+# a client with links of its own
+
+{
+    local $client = $t->tcp('off');
+
+    goes('a', 'a label, without multiplexing', method => 'one') for 1, 2;
+    goes('d', '... another service', method => 'other') for 1, 2;
+    goes('a', '... back again', method => 'one');
+}
 
 # no endpoint
 

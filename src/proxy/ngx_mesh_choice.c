@@ -74,6 +74,8 @@ ngx_mesh_choice_init(ngx_mesh_entry_t *entry, ngx_mesh_rules_t *rules)
             entry->view = NULL;
         }
 
+        entry->service = entry->key;
+        entry->known = 0;
         entry->error = NGX_MESH_ERR_OVERLOAD;
         return;
     }
