@@ -145,6 +145,28 @@ ok($t->reload(gone => 1), 'back again');
 $t->written($t->put($c->address));
 
 
+# another directory: what is there is not looked at, as nginx goes on
+
+$t->write_conf(agent_conf($a, state => '%%DIR%%/elsewhere'));
+ok($t->reload(gone => 1), 'another directory');
+{
+    local $t->{state_dir} = "$dir/elsewhere/agent";
+    ok(wait_for(sub { -d $t->state_dir
+                      && (($t->journal)[0] // '')
+                         =~ /\Q@{[$c->address]}\E/ }, 10),
+       '... is written at once');
+}
+calls('c', '... nothing changes');
+
+my $r = $t->del($c->address);
+ok($t->written($r), '... a change');
+$t->write_conf(agent_conf($a));
+ok($t->reload(gone => 1), 'back again, where something older is');
+calls('a', '... nothing changes');
+ok(wait_for(sub { ($t->journal)[0] !~ /\d:\d/ }, 10), '... it is written');
+$t->written($t->put($c->address));
+
+
 # what another instance wrote
 
 my ($fence, $agent) = $t->lease;

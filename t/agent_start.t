@@ -134,4 +134,16 @@ ok($t->taken($fence), 'another one: the lease is newer');
 ok(wait_for(sub { !$t->metrics->{mesh_agent_journal_failed} }, 10),
    '... all is well');
 
+
+
+# another user, who may not read what was there
+
+($fence) = $t->lease;
+$t->write_conf(agent_conf($peer, main => 'user www-data;'));
+ok($t->reload(gone => 1), 'another user');
+ok($t->taken(0), '... has a lease');
+ok($t->written($t->put('127.0.0.1:9')), '... and writes');
+is((stat $t->state_dir . '/lock')[4], scalar getpwnam('www-data'),
+   '... files of his own');
+
 $t->done;

@@ -30,6 +30,7 @@ typedef struct {
     ngx_connection_t           dummy;
     ngx_mesh_core_conf_t      *conf;
     ngx_uint_t                 beats;
+    ngx_atomic_uint_t          path;         /* as the region has it */
     unsigned                   started:1;
     unsigned                   exiting:1;
     unsigned                   leaving:1;    /* takes no lease any more */
@@ -37,12 +38,15 @@ typedef struct {
 
 
 static void ngx_mesh_agent_title(void);
+static ngx_uint_t ngx_mesh_agent_managers(void);
 static void ngx_mesh_agent_event(ngx_event_t *ev,
     ngx_event_handler_pt handler);
 static void ngx_mesh_agent_beat_handler(ngx_event_t *ev);
+static void ngx_mesh_agent_show(ngx_mesh_pulse_t *pulse);
 static void ngx_mesh_agent_pulse(ngx_mesh_pulse_t *pulse);
 static void ngx_mesh_agent_work_handler(ngx_event_t *ev);
 static void ngx_mesh_agent_woken(void);
+static ngx_uint_t ngx_mesh_agent_writes(void);
 static ngx_msec_t ngx_mesh_agent_lease(void);
 static void ngx_mesh_agent_lose(ngx_uint_t state);
 static void ngx_mesh_agent_exit(void);
@@ -79,6 +83,15 @@ ngx_mesh_agent_manager(void *data)
 static void
 ngx_mesh_agent_title(void)
 {
+    ngx_setproctitle(ngx_mesh_agent_managers() > 1
+                     ? "cache manager process, mesh agent process"
+                     : "mesh agent process");
+}
+
+
+static ngx_uint_t
+ngx_mesh_agent_managers(void)
+{
     ngx_uint_t    i, n;
     ngx_path_t  **path;
 
@@ -88,8 +101,7 @@ ngx_mesh_agent_title(void)
         n += (path[i]->manager != NULL);
     }
 
-    ngx_setproctitle(n > 1 ? "cache manager process, mesh agent process"
-                           : "mesh agent process");
+    return n;
 }
 
 
@@ -98,7 +110,6 @@ ngx_mesh_agent_start(ngx_mesh_core_conf_t *ccf)
 {
     ngx_mesh_zone_t             *zone;
     ngx_mesh_agent_t            *agent;
-    ngx_mesh_pulse_t            *pulse;
     ngx_mesh_registry_region_t  *region;
 
     agent = &ngx_mesh_agent;
@@ -107,6 +118,8 @@ ngx_mesh_agent_start(ngx_mesh_core_conf_t *ccf)
 
     agent->started = 1;
     agent->conf = ccf;
+    agent->path = ngx_crc32_long(ccf->agent_path->name.data,
+                                 ccf->agent_path->name.len);
     agent->lease.dir = -1;
     agent->lease.fd = -1;
     agent->lease.next = -1;
@@ -129,14 +142,7 @@ ngx_mesh_agent_start(ngx_mesh_core_conf_t *ccf)
     ngx_mesh_agent_event(&agent->beat, ngx_mesh_agent_beat_handler);
     ngx_mesh_agent_event(&agent->work, ngx_mesh_agent_work_handler);
 
-    pulse = &region->agent;
-
-    pulse->pid = 0;
-    pulse->patience = 0;
-    pulse->slot = ngx_process_slot;
-    ngx_mesh_agent_pulse(pulse);
-    ngx_memory_barrier();
-    pulse->pid = ngx_pid;
+    ngx_mesh_agent_show(&region->agent);
 
     if (ngx_mesh_registry_listen(1, ngx_mesh_agent_woken) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
@@ -205,6 +211,23 @@ ngx_mesh_agent_beat_handler(ngx_event_t *ev)
     }
 
     ngx_add_timer(ev, NGX_MESH_AGENT_BEAT);
+}
+
+
+/* this process is who the pulse is of */
+
+static void
+ngx_mesh_agent_show(ngx_mesh_pulse_t *pulse)
+{
+    pulse->pid = 0;
+    pulse->slot = ngx_process_slot;
+    pulse->patience = 0;
+    pulse->limit = ngx_mesh_agent_managers() > 1 ? NGX_MESH_AGENT_SHARED
+                                                 : NGX_MESH_AGENT_MISSED;
+    ngx_mesh_agent_pulse(pulse);
+
+    ngx_memory_barrier();
+    pulse->pid = ngx_pid;
 }
 
 
@@ -291,7 +314,7 @@ ngx_mesh_agent_work_handler(ngx_event_t *ev)
 
     ngx_mesh_registry_tasks(agent->lease.dir, 0);
 
-    if (agent->lease.held && !region->frozen) {
+    if (ngx_mesh_agent_writes()) {
         ngx_mesh_agent_journal_write(&agent->lease);
 
         if (region->error) {
@@ -302,6 +325,17 @@ ngx_mesh_agent_work_handler(ngx_event_t *ev)
     if (next && !ev->timer_set) {
         ngx_add_timer(ev, next);
     }
+}
+
+
+/* another zone, or another directory, has another agent */
+
+static ngx_uint_t
+ngx_mesh_agent_writes(void)
+{
+    return ngx_mesh_agent.lease.held
+           && !ngx_mesh_registry_region->frozen
+           && ngx_mesh_registry_region->path == ngx_mesh_agent.path;
 }
 
 
@@ -338,12 +372,7 @@ ngx_mesh_agent_lease(void)
         return NGX_MESH_AGENT_TRY;
     }
 
-    region->holder.pid = 0;
-    region->holder.slot = ngx_process_slot;
-    region->holder.patience = 0;
-    ngx_mesh_agent_pulse(&region->holder);
-    ngx_memory_barrier();
-    region->holder.pid = ngx_pid;
+    ngx_mesh_agent_show(&region->holder);
 
     region->fence = agent->lease.fence;
     (void) ngx_atomic_fetch_add(&region->takeovers, 1);
@@ -385,7 +414,11 @@ void
 ngx_mesh_agent_stop(void)
 {
     if (ngx_mesh_agent.started && ngx_process == NGX_PROCESS_SINGLE) {
-        ngx_mesh_agent_journal_write(&ngx_mesh_agent.lease);
+
+        if (ngx_mesh_agent_writes()) {
+            ngx_mesh_agent_journal_write(&ngx_mesh_agent.lease);
+        }
+
         ngx_mesh_agent_lose(NGX_MESH_LEASE_NONE);
     }
 }
@@ -412,7 +445,7 @@ ngx_mesh_agent_exit(void)
 
     agent->exiting = 1;
 
-    if (agent->lease.held && !ngx_mesh_lease_wanted(&agent->lease)
+    if (ngx_mesh_agent_writes() && !ngx_mesh_lease_wanted(&agent->lease)
         && !ngx_terminate && getppid() == ngx_parent)
     {
         ngx_mesh_agent_wait();
@@ -420,7 +453,7 @@ ngx_mesh_agent_exit(void)
 
     agent->leaving = 1;
 
-    if (agent->lease.held && !region->frozen) {
+    if (ngx_mesh_agent_writes()) {
         ngx_mesh_agent_journal_write(&agent->lease);
     }
 
@@ -466,7 +499,9 @@ ngx_mesh_agent_wait(void)
 
         if (ngx_terminate
             || getppid() != ngx_parent
-            || !agent->lease.held
+            || !ngx_mesh_agent_writes()
+            || ngx_mesh_registry_region->agent.pid
+               != (ngx_atomic_uint_t) ngx_pid
             || ngx_mesh_lease_wanted(&agent->lease)
             || ngx_mesh_metrics_total(NGX_MESH_G_REQUESTS) <= 0
             || (limit && ngx_current_msec - begun >= limit))

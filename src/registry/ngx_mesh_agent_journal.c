@@ -53,7 +53,8 @@ ngx_mesh_agent_journal_adopt(ngx_mesh_lease_t *lease)
         ngx_mesh_agent_written = journal.header;
         ngx_mesh_agent_known = 1;
 
-        if (journal.header.sequence > region->sequence
+        if (!region->moved
+            && journal.header.sequence > region->sequence
             && !ngx_mesh_agent_journal_ours(&journal.header)
             && ngx_mesh_agent_journal_import(&journal, pool, 0, &result,
                                              ngx_cycle->log)
@@ -71,11 +72,15 @@ ngx_mesh_agent_journal_adopt(ngx_mesh_lease_t *lease)
         }
     }
 
-    if (rc == NGX_OK && journal.header.sequence < region->sequence) {
+    /* the newest file is not what the table was last written to */
 
-        /* a file that was there is gone: what it said is written again */
-
+    if (rc != NGX_ERROR
+        && (region->moved
+            || (rc == NGX_OK ? journal.header.sequence : 0)
+               != region->sequence))
+    {
         region->journalled = 0;
+        region->moved = 0;
     }
 
     ngx_mesh_agent_idle();

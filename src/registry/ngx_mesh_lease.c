@@ -144,6 +144,15 @@ ngx_mesh_lease_file(int dir, char *name)
         fd = openat(dir, name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
     }
 
+    /* nginx gives the directory to another user, not what is in it; who holds
+       the old file sees that it is gone */
+
+    if (fd == -1 && ngx_errno == NGX_EACCES
+        && unlinkat(dir, name, 0) == 0)
+    {
+        fd = openat(dir, name, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
+    }
+
     return fd;
 }
 

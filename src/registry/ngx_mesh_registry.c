@@ -22,6 +22,7 @@
 
 
 static ngx_int_t ngx_mesh_registry_eventfds(ngx_log_t *log);
+static void ngx_mesh_registry_moved(ngx_mesh_core_conf_t *ccf);
 static void ngx_mesh_registry_copy(ngx_mesh_registry_region_t *old,
     ngx_mesh_zone_t *zone, ngx_log_t *log);
 static void ngx_mesh_registry_woken(ngx_event_t *ev);
@@ -117,6 +118,8 @@ ngx_mesh_registry_init_module(ngx_cycle_t *cycle)
         ngx_mesh_registry_told = 1;
     }
 
+    ngx_mesh_registry_moved(ccf);
+
     if (!ngx_mesh_registry_region->filled) {
 
         if (old && old != ngx_mesh_registry_region) {
@@ -130,6 +133,31 @@ ngx_mesh_registry_init_module(ngx_cycle_t *cycle)
     }
 
     ngx_mesh_registry_zone = *zone;
+}
+
+
+/* a reload that names another directory changes nothing of the table */
+
+static void
+ngx_mesh_registry_moved(ngx_mesh_core_conf_t *ccf)
+{
+    uint32_t                     path;
+    ngx_mesh_registry_region_t  *region;
+
+    region = ngx_mesh_registry_region;
+
+    path = 0;
+
+    if (ccf->agent_path) {
+        path = ngx_crc32_long(ccf->agent_path->name.data,
+                              ccf->agent_path->name.len);
+    }
+
+    if (region->filled && region->path != path) {
+        region->moved = 1;
+    }
+
+    region->path = path;
 }
 
 
@@ -177,6 +205,7 @@ ngx_mesh_registry_copy(ngx_mesh_registry_region_t *old, ngx_mesh_zone_t *zone,
                                        items.nelts, revision, 0, &result, log);
         region->ancestor = ngx_mesh_store_epoch(&store);
         region->sequence = old->sequence;
+        region->moved = (old->moved || old->path != region->path);
         region->fence = old->fence;
     }
 

@@ -27,6 +27,9 @@
 #define NGX_MESH_AGENT_BEAT       200
 #define NGX_MESH_AGENT_MISSED     3
 
+/* the same where cache managers are in its process, which work without it */
+#define NGX_MESH_AGENT_SHARED     25
+
 /* ms that the disk, or a job, may take */
 #define NGX_MESH_AGENT_PATIENCE   30000
 
@@ -39,6 +42,7 @@ typedef struct {
     ngx_atomic_t               beats;
     ngx_atomic_t               time;         /* of the last, ngx_current_msec */
     ngx_atomic_t               patience;     /* no beats until then; 0: none */
+    ngx_atomic_t               limit;        /* beats that may be missed */
 } ngx_mesh_pulse_t;
 
 
@@ -84,6 +88,8 @@ typedef struct {
     ngx_atomic_t               worker_calls;
 
     ngx_atomic_t               filled;       /* from the journal, if any */
+    ngx_atomic_t               path;         /* checksum of the directory's */
+    ngx_atomic_t               moved;        /* it is another one now */
     uint64_t                   ancestor;     /* epoch of the table it was
                                                 copied from, or 0 */
     ngx_atomic_t               sequence;

@@ -65,7 +65,7 @@ ngx_mesh_registry_look(ngx_mesh_pulse_t *pulse, ngx_mesh_registry_seen_t *seen)
         return;
     }
 
-    if (++seen->missed < NGX_MESH_AGENT_MISSED) {
+    if (++seen->missed < pulse->limit) {
         return;
     }
 
