@@ -105,7 +105,7 @@ my %family;
 
 $family{$1} = $2 while $metrics
     =~ /\{ ngx_string\("(mesh_\w+)"\),\s+ngx_string\("(counter|gauge|histogram)"/g;
-$family{$2} = $1 eq 'gauge' ? 'gauge' : 'counter' while $metrics
+$family{$2} = index($1, 'gauge') >= 0 ? 'gauge' : 'counter' while $metrics
     =~ /^ +ngx_mesh_metrics_(\w+)\("(mesh_\w+)"/mg;
 
 my %listed = $readme =~ /^\| `(mesh_\w+)` \| (counter|gauge|histogram) \|/mg;

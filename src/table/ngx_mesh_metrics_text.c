@@ -108,8 +108,12 @@ static ngx_str_t  ngx_mesh_metrics_results[] = {
     { ngx_string(name), ngx_string("gauge"), ngx_string(help),                \
       NULL, 0, NGX_MESH_METRICS_KINDS, index, ngx_mesh_metrics_text_gauges }
 
-#define ngx_mesh_metrics_of_agent(name, type, help, index)                    \
-    { ngx_string(name), ngx_string(type), ngx_string(help),                   \
+#define ngx_mesh_metrics_agent_counter(name, help, index)                     \
+    { ngx_string(name), ngx_string("counter"), ngx_string(help),              \
+      NULL, 0, NGX_MESH_METRICS_KINDS, index, ngx_mesh_metrics_text_agent }
+
+#define ngx_mesh_metrics_agent_gauge(name, help, index)                       \
+    { ngx_string(name), ngx_string("gauge"), ngx_string(help),                \
       NULL, 0, NGX_MESH_METRICS_KINDS, index, ngx_mesh_metrics_text_agent }
 
 #define ngx_mesh_metrics_endpoints(name, help, index)                         \
@@ -347,31 +351,31 @@ static const ngx_mesh_metrics_family_t  ngx_mesh_metrics_families[] = {
         "Abandoned requests whose responses may still come.",
         NGX_MESH_G_SLOTS_RESTING),
 
-    ngx_mesh_metrics_of_agent("mesh_agent_up", "gauge",
+    ngx_mesh_metrics_agent_gauge("mesh_agent_up",
                        "1: the agent shows signs of life.",
                        NGX_MESH_A_UP),
-    ngx_mesh_metrics_of_agent("mesh_agent_beat_age_seconds", "gauge",
+    ngx_mesh_metrics_agent_gauge("mesh_agent_beat_age_seconds",
                        "Time since the agent's last sign of life.",
                        NGX_MESH_A_BEAT),
-    ngx_mesh_metrics_of_agent("mesh_agent_lease", "gauge",
+    ngx_mesh_metrics_agent_gauge("mesh_agent_lease",
                        "1: this instance of nginx holds the lease.",
                        NGX_MESH_A_LEASE),
-    ngx_mesh_metrics_of_agent("mesh_agent_lease_fence", "gauge",
+    ngx_mesh_metrics_agent_gauge("mesh_agent_lease_fence",
                        "Number of the lease, which grows with each.",
                        NGX_MESH_A_FENCE),
-    ngx_mesh_metrics_of_agent("mesh_agent_takeovers_total", "counter",
+    ngx_mesh_metrics_agent_counter("mesh_agent_takeovers_total",
                        "Times an agent took the lease.",
                        NGX_MESH_A_TAKEOVERS),
-    ngx_mesh_metrics_of_agent("mesh_agent_journal_writes_total", "counter",
+    ngx_mesh_metrics_agent_counter("mesh_agent_journal_writes_total",
                        "Journal files written.",
                        NGX_MESH_A_WRITTEN),
-    ngx_mesh_metrics_of_agent("mesh_agent_journal_errors_total", "counter",
+    ngx_mesh_metrics_agent_counter("mesh_agent_journal_errors_total",
                        "Times the journal could not be written.",
                        NGX_MESH_A_ERRORS),
-    ngx_mesh_metrics_of_agent("mesh_agent_journal_failed", "gauge",
+    ngx_mesh_metrics_agent_gauge("mesh_agent_journal_failed",
                        "1: the journal cannot be written just now.",
                        NGX_MESH_A_FAILED),
-    ngx_mesh_metrics_of_agent("mesh_agent_journal_revision", "gauge",
+    ngx_mesh_metrics_agent_gauge("mesh_agent_journal_revision",
                        "Revision of the table up to which the journal has "
                        "what the operator changed.",
                        NGX_MESH_A_REVISION),
