@@ -23,8 +23,8 @@ static ngx_int_t ngx_mesh_agent_journal_import(ngx_mesh_journal_t *journal,
     ngx_log_t *log);
 static ngx_int_t ngx_mesh_agent_journal_save(ngx_mesh_lease_t *lease,
     uint64_t *revision, ngx_err_t *err);
-static void ngx_mesh_agent_journal_take_note(u_char *buf, ngx_str_t *author,
-    ngx_str_t *comment);
+static void ngx_mesh_agent_journal_take_note(uint64_t revision, u_char *buf,
+    ngx_str_t *author, ngx_str_t *comment);
 
 
 void
@@ -266,9 +266,9 @@ ngx_mesh_agent_journal_save(ngx_mesh_lease_t *lease, uint64_t *revision,
         return NGX_ERROR;
     }
 
-    ngx_mesh_agent_journal_take_note(note, &author, &comment);
-
     rc = ngx_mesh_operator_items(store, pool, &items, revision);
+
+    ngx_mesh_agent_journal_take_note(*revision, note, &author, &comment);
 
     if (rc == NGX_OK && ngx_mesh_lease_check(lease) != NGX_OK) {
         rc = NGX_DECLINED;
@@ -327,9 +327,10 @@ ngx_mesh_agent_journal_save(ngx_mesh_lease_t *lease, uint64_t *revision,
 
 
 static void
-ngx_mesh_agent_journal_take_note(u_char *buf, ngx_str_t *author,
-    ngx_str_t *comment)
+ngx_mesh_agent_journal_take_note(uint64_t revision, u_char *buf,
+    ngx_str_t *author, ngx_str_t *comment)
 {
+    uint64_t                     noted;
     ngx_uint_t                   tries;
     ngx_atomic_uint_t            before;
     ngx_mesh_registry_region_t  *region;
@@ -342,6 +343,7 @@ ngx_mesh_agent_journal_take_note(u_char *buf, ngx_str_t *author,
         before = region->noting;
         ngx_memory_barrier();
 
+        noted = region->noted;
         author->len = ngx_min(region->author, NGX_MESH_JOURNAL_NOTE);
         comment->len = ngx_min(region->comment, NGX_MESH_JOURNAL_NOTE);
         ngx_memcpy(buf, region->note, sizeof(region->note));
@@ -349,6 +351,11 @@ ngx_mesh_agent_journal_take_note(u_char *buf, ngx_str_t *author,
         ngx_memory_barrier();
 
         if (before % 2 == 0 && region->noting == before) {
+
+            if (noted <= region->journalled || noted > revision) {
+                break;
+            }
+
             author->data = buf;
             comment->data = buf + author->len;
             return;

@@ -583,7 +583,8 @@ ngx_mesh_registry_durable(uint64_t revision)
 
 
 void
-ngx_mesh_registry_note(ngx_str_t *author, ngx_str_t *comment)
+ngx_mesh_registry_note(uint64_t revision, ngx_str_t *author,
+    ngx_str_t *comment)
 {
     size_t                       a, c;
     ngx_atomic_uint_t            noting;
@@ -608,6 +609,7 @@ ngx_mesh_registry_note(ngx_str_t *author, ngx_str_t *comment)
 
     ngx_memory_barrier();
 
+    region->noted = revision;
     region->author = (uint8_t) a;
     region->comment = (uint8_t) c;
 

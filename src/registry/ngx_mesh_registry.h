@@ -118,8 +118,13 @@ ngx_int_t ngx_mesh_registry_writable(void);
  */
 ngx_int_t ngx_mesh_registry_durable(uint64_t revision);
 
-/* who made the last change and what they say of it, for the journal */
-void ngx_mesh_registry_note(ngx_str_t *author, ngx_str_t *comment);
+/*
+ * Who made the change that led to a revision and what they say of it, for the
+ * journal: after the commit, before ngx_mesh_registry_committed().  A file
+ * that has several changes gets the last note.
+ */
+void ngx_mesh_registry_note(uint64_t revision, ngx_str_t *author,
+    ngx_str_t *comment);
 
 
 /* jobs: what workers have the agent do */

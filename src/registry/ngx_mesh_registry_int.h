@@ -101,6 +101,7 @@ typedef struct {
 
     /* odd while it is written */
     ngx_atomic_t               noting;
+    uint64_t                   noted;        /* revision */
     uint8_t                    author;
     uint8_t                    comment;
     u_char                     note[2 * NGX_MESH_JOURNAL_NOTE];
