@@ -29,6 +29,9 @@ static void ngx_mesh_registry_woken(ngx_event_t *ev);
 static void ngx_mesh_registry_poll(ngx_event_t *ev);
 static void ngx_mesh_registry_worker_woken(void);
 static void ngx_mesh_registry_tick(ngx_event_t *ev);
+static void ngx_mesh_registry_event(ngx_event_t *ev,
+    ngx_event_handler_pt handler);
+static void ngx_mesh_registry_later_handler(ngx_event_t *ev);
 static void ngx_mesh_registry_wake(int fd, ngx_atomic_t *calls);
 static int64_t ngx_mesh_registry_metric(ngx_uint_t index);
 
@@ -60,6 +63,7 @@ static ngx_mesh_registry_listener_t  ngx_mesh_registry_listeners[2];
 static ngx_queue_t           ngx_mesh_registry_hooks;
 static ngx_queue_t          *ngx_mesh_registry_next;
 static ngx_event_t           ngx_mesh_registry_ticker;
+static ngx_event_t           ngx_mesh_registry_later;
 static ngx_connection_t      ngx_mesh_registry_dummy;
 
 
@@ -110,6 +114,8 @@ ngx_mesh_registry_init_module(ngx_cycle_t *cycle)
     ngx_mesh_registry_region = zone->agent;
 
     (void) ngx_mesh_registry_eventfds(cycle->log);
+
+    ngx_mesh_live_changed = ngx_mesh_registry_committed;
 
     if (!core->master && ccf->agent_path && !ngx_mesh_registry_told) {
         ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
@@ -248,7 +254,6 @@ ngx_mesh_registry_eventfds(ngx_log_t *log)
 ngx_int_t
 ngx_mesh_registry_init_process(ngx_cycle_t *cycle)
 {
-    ngx_event_t           *ev;
     ngx_mesh_zone_t       *zone;
     ngx_mesh_core_conf_t  *ccf;
 
@@ -267,13 +272,10 @@ ngx_mesh_registry_init_process(ngx_cycle_t *cycle)
 
     ngx_mesh_registry_dummy.fd = (ngx_socket_t) -1;
 
-    ev = &ngx_mesh_registry_ticker;
-    ngx_memzero(ev, sizeof(ngx_event_t));
-
-    ev->handler = ngx_mesh_registry_tick;
-    ev->log = cycle->log;
-    ev->data = &ngx_mesh_registry_dummy;
-    ev->cancelable = 1;
+    ngx_mesh_registry_event(&ngx_mesh_registry_ticker,
+                            ngx_mesh_registry_tick);
+    ngx_mesh_registry_event(&ngx_mesh_registry_later,
+                            ngx_mesh_registry_later_handler);
 
     ngx_mesh_metrics_agent = ngx_mesh_registry_metric;
 
@@ -281,13 +283,25 @@ ngx_mesh_registry_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_add_timer(ev, NGX_MESH_AGENT_BEAT);
+    ngx_add_timer(&ngx_mesh_registry_ticker, NGX_MESH_AGENT_BEAT);
 
     if (ngx_process == NGX_PROCESS_SINGLE) {
         ngx_mesh_agent_start(ccf);
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_mesh_registry_event(ngx_event_t *ev, ngx_event_handler_pt handler)
+{
+    ngx_memzero(ev, sizeof(ngx_event_t));
+
+    ev->handler = handler;
+    ev->log = ngx_cycle->log;
+    ev->data = &ngx_mesh_registry_dummy;
+    ev->cancelable = 1;
 }
 
 
@@ -486,8 +500,23 @@ ngx_mesh_registry_wake_workers(void)
 }
 
 
+/* at the end of a turn, so that whoever committed can say by whom it was */
+
 void
 ngx_mesh_registry_committed(void)
+{
+    if (ngx_mesh_registry_later.handler) {
+        ngx_post_event(&ngx_mesh_registry_later, &ngx_posted_events);
+        return;
+    }
+
+    ngx_mesh_registry_wake_agent();
+    ngx_mesh_registry_wake_workers();
+}
+
+
+static void
+ngx_mesh_registry_later_handler(ngx_event_t *ev)
 {
     ngx_mesh_registry_wake_agent();
     ngx_mesh_registry_wake_workers();

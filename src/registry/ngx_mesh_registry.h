@@ -74,7 +74,7 @@ void ngx_mesh_registry_unhook(ngx_mesh_registry_hook_t *hook);
 void ngx_mesh_registry_wake_agent(void);
 void ngx_mesh_registry_wake_workers(void);
 
-/* what a process does after a commit: both of them */
+/* both, at the end of this turn of events; ngx_mesh_live_commit() calls it */
 void ngx_mesh_registry_committed(void);
 
 
@@ -120,8 +120,8 @@ ngx_int_t ngx_mesh_registry_durable(uint64_t revision);
 
 /*
  * Who made the change that led to a revision and what they say of it, for the
- * journal: after the commit, before ngx_mesh_registry_committed().  A file
- * that has several changes gets the last note.
+ * journal: after the commit, in the same turn of events.  A file that has
+ * several changes gets the last note.
  */
 void ngx_mesh_registry_note(uint64_t revision, ngx_str_t *author,
     ngx_str_t *comment);

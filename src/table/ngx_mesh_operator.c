@@ -35,9 +35,6 @@ static int ngx_libc_cdecl ngx_mesh_operator_order(const void *one,
     const void *two);
 
 
-ngx_uint_t  (*ngx_mesh_operator_route)(ngx_mesh_store_item_t *item);
-
-
 ngx_uint_t
 ngx_mesh_operator_owns(ngx_mesh_store_item_t *item)
 {
@@ -65,8 +62,11 @@ ngx_mesh_operator_owns(ngx_mesh_store_item_t *item)
         return 1;
 
     case NGX_MESH_ITEM_ROUTE:
-        return ngx_mesh_operator_route == NULL
-               || ngx_mesh_operator_route(item);
+        if (ngx_mesh_rule_owner(&item->value, &owner) != NGX_OK) {
+            return 0;
+        }
+
+        break;
 
     default:
         return 0;
@@ -136,6 +136,12 @@ ngx_mesh_operator_changed(ngx_mesh_store_t *store, uint64_t since,
     ngx_pool_t             *pool;
     ngx_array_t             items;
     ngx_mesh_store_item_t  *item;
+
+    /* removals that are forgotten may have been the operator's */
+
+    if (since < ngx_mesh_store_floor(store)) {
+        return NGX_OK;
+    }
 
     pool = ngx_create_pool(4096, log);
     if (pool == NULL) {
@@ -259,8 +265,9 @@ ngx_mesh_operator_once(ngx_mesh_store_t *store, ngx_mesh_store_item_t *items,
         op->key = want->key;
         op->value = want->value;
 
+        op->created = want->created;
+
         if (fresh) {
-            op->created = want->created;
             op->modified = want->modified;
         }
     }

@@ -26,9 +26,6 @@
 
 ngx_uint_t ngx_mesh_operator_owns(ngx_mesh_store_item_t *item);
 
-/* the same for a route, whose values others know; NULL: all are his */
-extern ngx_uint_t  (*ngx_mesh_operator_route)(ngx_mesh_store_item_t *item);
-
 /*
  * All items of the operator at one moment, when the revision is *revision, as
  * an array of ngx_mesh_store_item_t.
@@ -47,7 +44,8 @@ ngx_int_t ngx_mesh_operator_changed(ngx_mesh_store_t *store, uint64_t since,
  * Makes these the items of the operator, and others than these no more, in
  * one commit; *result is its result, NGX_MESH_STORE_* is returned.  "fresh"
  * is for a store without any: the revision it goes on from, at which the
- * items keep theirs; 0: it is a change like others.  An item whose place the
+ * items keep theirs; 0: it is a change like others, at which they keep only
+ * when they were created.  An item whose place the
  * configuration has taken is left out.
  */
 ngx_uint_t ngx_mesh_operator_restore(ngx_mesh_store_t *store,

@@ -166,6 +166,9 @@ ngx_int_t ngx_mesh_rule_check(ngx_mesh_rule_t *rule, ngx_pool_t *pool,
 size_t ngx_mesh_rule_size(ngx_mesh_rule_t *rule);
 void ngx_mesh_rule_write(u_char *p, ngx_mesh_rule_t *rule);
 
+/* only the owner of a record's rule; NGX_DECLINED: this is no rule */
+ngx_int_t ngx_mesh_rule_owner(ngx_str_t *record, ngx_str_t *owner);
+
 /*
  * Strings point into the record, arrays come from the pool.  NGX_DECLINED:
  * this is no rule; NGX_ERROR: no memory.

@@ -206,6 +206,28 @@ ngx_mesh_rule_put_number(ngx_mesh_rule_out_t *out, uint64_t n,
 
 
 ngx_int_t
+ngx_mesh_rule_owner(ngx_str_t *record, ngx_str_t *owner)
+{
+    ngx_str_t           name;
+    ngx_mesh_rule_in_t  in;
+
+    in.p = record->data;
+    in.end = in.p + record->len;
+    in.pool = NULL;
+    in.rc = NGX_OK;
+
+    if (ngx_mesh_rule_take_u32(&in) != NGX_MESH_RULE_VERSION) {
+        return NGX_DECLINED;
+    }
+
+    ngx_mesh_rule_take_str(&in, &name);
+    ngx_mesh_rule_take_str(&in, owner);
+
+    return in.rc;
+}
+
+
+ngx_int_t
 ngx_mesh_rule_read(ngx_str_t *record, ngx_mesh_rule_t *rule, ngx_pool_t *pool)
 {
     ngx_uint_t          i;

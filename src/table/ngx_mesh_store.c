@@ -121,6 +121,15 @@ ngx_mesh_store_revision(ngx_mesh_store_t *store)
 }
 
 
+/* removals before it are forgotten */
+
+uint64_t
+ngx_mesh_store_floor(ngx_mesh_store_t *store)
+{
+    return store->head->roots[store->head->current].floor;
+}
+
+
 uint64_t
 ngx_mesh_store_epoch(ngx_mesh_store_t *store)
 {

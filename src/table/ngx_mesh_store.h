@@ -111,6 +111,7 @@ void ngx_mesh_store_raise(ngx_mesh_store_t *store, uint64_t revision);
 
 /* may be read at any time, without the lock */
 uint64_t ngx_mesh_store_revision(ngx_mesh_store_t *store);
+uint64_t ngx_mesh_store_floor(ngx_mesh_store_t *store);
 uint64_t ngx_mesh_store_epoch(ngx_mesh_store_t *store);
 
 /*
