@@ -378,6 +378,7 @@ ngx_mesh_agent_lease(void)
     (void) ngx_atomic_fetch_add(&region->takeovers, 1);
 
     ngx_mesh_agent_journal_adopt(&agent->lease);
+    ngx_mesh_registry_job_tidy(agent->lease.dir);
 
     region->lease = NGX_MESH_LEASE_HELD;
 

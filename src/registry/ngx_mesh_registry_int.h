@@ -131,7 +131,10 @@ void ngx_mesh_registry_watch(void);
 /* ngx_mesh_registry_job.c */
 
 void ngx_mesh_registry_jobs(void);           /* in workers, when woken */
-void ngx_mesh_registry_tasks(int dir, ngx_uint_t tidy);      /* in the agent */
+
+/* in the agent; "tidy" also looks for what died */
+void ngx_mesh_registry_tasks(int dir, ngx_uint_t tidy);
+void ngx_mesh_registry_job_tidy(int dir);
 
 
 /* ngx_mesh_agent.c */

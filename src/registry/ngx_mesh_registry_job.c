@@ -458,6 +458,44 @@ ngx_mesh_registry_job_output(ngx_mesh_registry_task_t *task, ngx_err_t *err)
 }
 
 
+/* results of workers that died together with their zone */
+
+void
+ngx_mesh_registry_job_tidy(int dir)
+{
+    int             fd;
+    DIR            *d;
+    uint64_t        id;
+    struct dirent  *de;
+
+    fd = openat(dir, ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    d = (fd == -1) ? NULL : fdopendir(fd);
+
+    if (d == NULL) {
+        if (fd != -1) {
+            (void) close(fd);
+        }
+
+        return;
+    }
+
+    while ((de = readdir(d)) != NULL) {
+
+        if (ngx_strncmp(de->d_name, "job.", 4) != 0) {
+            continue;
+        }
+
+        id = strtoull(de->d_name + 4, NULL, 16);
+
+        if (ngx_mesh_registry_dead((ngx_atomic_uint_t) (id >> 32))) {
+            (void) unlinkat(dir, de->d_name, 0);
+        }
+    }
+
+    (void) closedir(d);
+}
+
+
 static void
 ngx_mesh_registry_job_name(u_char *name, uint64_t id)
 {

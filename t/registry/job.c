@@ -341,6 +341,10 @@ main(int argc, char **argv)
     many_tests();
     death_tests();
 
+    (void) close(openat(test_fd, "job.7fffffff00000001", O_WRONLY|O_CREAT,
+                        0600));
+    ngx_mesh_registry_job_tidy(test_fd);
+
     ok(rmdir(test_dir) == 0, "no file is left");
     ok(stub_pools == 0, "no pool is left");
 
