@@ -356,6 +356,7 @@ void ngx_mesh_api_time(ngx_mesh_json_t *json, ngx_uint_t ms);
 ngx_int_t ngx_mesh_api_owned(ngx_mesh_api_call_t *call, ngx_str_t *owner,
     char *what, ngx_str_t *name);
 
+
 static ngx_inline ngx_uint_t
 ngx_mesh_api_equal(ngx_str_t *a, ngx_str_t *b)
 {

@@ -227,7 +227,7 @@ ngx_mesh_api_outcome(ngx_mesh_api_call_t *call, ngx_mesh_json_t *json)
         return NGX_OK;
     }
 
-    if (!change->missing
+    if (!change->missing && !call->dry
         && ngx_mesh_api_etag(call, change->op.revision, 0, &call->etag)
            != NGX_OK)
     {

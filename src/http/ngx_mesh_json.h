@@ -85,6 +85,7 @@ cJSON *ngx_mesh_json_parse(ngx_str_t *text, ngx_pool_t *pool,
    NGX_ERROR: no memory */
 ngx_int_t ngx_mesh_json_merge(cJSON *target, cJSON *patch);
 
+
 static ngx_inline void
 ngx_mesh_json_str(cJSON *value, ngx_str_t *s)
 {

@@ -655,12 +655,16 @@ ngx_mesh_live_endpoint(ngx_mesh_live_read_t *read, ngx_mesh_store_item_t *item,
         {
             ep->weight = override.weighted ? override.weight : ep->weight;
 
-            if (override.drain || override.disabled || ep->weight == 0) {
+            if (override.drain || override.disabled) {
                 ep->down = 1;
             }
         }
 
         break;
+    }
+
+    if (ep->weight == 0) {
+        ep->down = 1;
     }
 
     /* several owners may know of it */
