@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "ngx_mesh.h"
 #include "ngx_mesh_codec.h"
+#include "ngx_mesh_item.h"
 #include "ngx_mesh_metrics.h"
 #include "ngx_mesh_proxy.h"
 #include "ngx_mesh_registry.h"
@@ -565,6 +566,10 @@ ngx_mesh_init_process(ngx_cycle_t *cycle)
 
     if (ngx_mesh_registry_init_process(cycle) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    if (ngx_process == NGX_PROCESS_SINGLE || ngx_worker == 0) {
+        ngx_mesh_expire_start(cycle->log);
     }
 
     return ngx_mesh_proxy_init_process(cycle);
