@@ -1,0 +1,104 @@
+#!/usr/bin/perl
+
+# What is laid on endpoints of any owner: weights, drain, and its end.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Mesh::Api;
+use Mesh::Calls;
+use Mesh::Peer;
+use Mesh::Test;
+
+my $t = Mesh::Test->new;
+my ($a, $b) = map { Mesh::Peer->new(value => $_, methods => {
+    slow => { delay => 1.5, value => $_ } }) } qw(a b);
+
+$t->write_conf(api_conf(service => join ' ', map { "endpoint $_;" }
+                                   $a->address, $b->address));
+$t->run;
+
+my $client = $t->tcp('rpc');
+my $path = 'services/demo.Echo/endpoints/' . enc($a->address);
+
+sub went_to { join ' ', sort keys %{ scalar spread($client, 10) } }
+
+is(went_to(), 'a b', 'both');
+is(error(api($t, 'GET', "$path/override")), '404 NotFound', 'nothing yet');
+is(error(api($t, 'PUT', 'services/demo.Echo/endpoints/x/override',
+             { weight => 1 })), '404 NotFound', 'no such endpoint');
+
+my $r = api($t, 'PUT', "$path/override",
+            { weight => 0, reason => 'a test', ttl => 3600 });
+is($r->{status}, 201, 'a weight');
+is(went_to(), 'b', '... counts');
+$r = api($t, 'GET', $path);
+is($r->{json}{metadata}{owner}, 'config', '... the endpoint is as it was');
+is($r->{json}{spec}{weight}, 100, '... its weight too');
+is($r->{json}{override}{reason}, 'a test', '... and what is laid on it');
+like($r->{json}{override}{until}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*Z$/,
+     '... has an end');
+ok($t->reload(gone => 1), 'a reload');
+$client = $t->tcp('rpc');
+is(went_to(), 'b', '... keeps it');
+
+ok(api($t, 'DELETE', "$path/override")->{json}{changed}, 'it is taken off');
+is(went_to(), 'a b', '... both again');
+ok(!api($t, 'DELETE', "$path/override")->{json}{changed}, '... once');
+
+# drain: what is in flight ends, and the link goes when it is idle
+
+my @slow;
+
+for my $i (1 .. 4) {
+    $client->send($client->bytes(request => id => $i, service => 'demo.Echo',
+                                 method => 'slow', args => ['x']));
+}
+
+wait_for { ($a->stats->{requests} // 0) && $b->stats->{requests} } 10, 'calls';
+$r = api($t, 'POST', "$path/drain?deadline=10m");
+is($r->{status}, 201, 'drain');
+push @slow, went($client->recv_frame(10)) for 1 .. 4;
+is(join(' ', sort @slow), 'a a b b', '... what is in flight ends');
+is(went_to(), 'b', '... nothing new');
+$r = api($t, 'GET', $path)->{json};
+ok($r->{status}{draining} && !$r->{status}{serving}, '... its status');
+
+is(api($t, 'PATCH', "$path/override", { weight => 7 })->{status}, 200,
+   'a weight beside it');
+is(api($t, 'DELETE', "$path/drain")->{status}, 200, 'no drain any more');
+is_deeply([ @{ api($t, 'GET', "$path/override")->{json}{spec} }
+            {qw(weight drain)} ], [ 7, JSON::PP::false ],
+          '... the weight stays');
+api($t, 'DELETE', "$path/override");
+is(went_to(), 'a b', 'both again');
+
+# it ends by itself
+
+api($t, 'PUT', "$path/override", { disabled => JSON::PP::true, ttl => 1 });
+is(went_to(), 'b', 'disabled');
+ok(wait_for(sub { api($t, 'GET', "$path/override")->{status} == 404 }, 10),
+   '... ends');
+is(went_to(), 'a b', '... both again');
+
+is(error(api($t, 'PUT', "$path/override", {})), '422 BadField', 'nothing');
+is(error(api($t, 'PUT', "$path/override",
+             { weight => 1, until => '2001-01-01T00:00:00Z' })),
+   '422 BadField /until', 'in the past');
+is(error(api($t, 'PUT', "$path/override",
+             { weight => 1, until => 'tomorrow' })),
+   '422 BadField /until', 'no date');
+is(error(api($t, 'POST', "$path/drain?deadline=x")), '400 BadArgument',
+   'no deadline');
+is(api($t, 'PUT', "$path/override",
+       { weight => 1, until => '2999-12-31T23:59:59.5+01:00' })->{status},
+   201, 'a date');
+is(api($t, 'GET', "$path/override")->{json}{spec}{until},
+   '2999-12-31T22:59:59.500Z', '... as UTC');
+
+$t->done;
