@@ -15,7 +15,11 @@
 
 /* longer names are not read: no service can be found by them anyway */
 
-#define NGX_MESH_NAMES_MAX  2048
+#define NGX_MESH_NAMES_MAX    2048
+
+/* commits come faster than an entry can be made: one of mixed revisions, which
+   lasts for a call, is better than none */
+#define NGX_MESH_ROUTE_TRIES  16
 
 
 typedef struct {
@@ -30,6 +34,8 @@ typedef struct {
 
 
 static ngx_mesh_entry_t *ngx_mesh_route_lookup(ngx_mesh_route_key_t *key);
+static ngx_mesh_entry_t *ngx_mesh_route_make(ngx_mesh_route_key_t *key,
+    uint64_t revision);
 static ngx_mesh_entry_t *ngx_mesh_route_create(ngx_mesh_route_key_t *key);
 static void ngx_mesh_route_names(ngx_mesh_entry_t *entry,
     ngx_mesh_route_key_t *key);
@@ -200,16 +206,41 @@ ngx_mesh_route_lookup(ngx_mesh_route_key_t *key)
         ngx_mesh_route_drop(old);
     }
 
-    entry = ngx_mesh_route_create(key);
-    if (entry == NULL) {
-        ngx_mesh_count(NGX_MESH_M_NOMEM);
-        return NULL;
+    return ngx_mesh_route_make(key, revision);
+}
+
+
+/* what several reads found has to be of one revision */
+
+static ngx_mesh_entry_t *
+ngx_mesh_route_make(ngx_mesh_route_key_t *key, uint64_t revision)
+{
+    uint64_t           now;
+    ngx_uint_t         tries;
+    ngx_mesh_entry_t  *entry;
+
+    for (tries = 0; /* void */ ; tries++) {
+
+        entry = ngx_mesh_route_create(key);
+        if (entry == NULL) {
+            ngx_mesh_count(NGX_MESH_M_NOMEM);
+            return NULL;
+        }
+
+        entry->revision = revision;
+        ngx_mesh_route_resolve(entry);
+
+        now = ngx_mesh_live_revision();
+
+        if (now == revision || tries == NGX_MESH_ROUTE_TRIES) {
+            return entry;
+        }
+
+        ngx_mesh_route_drop(entry);
+        ngx_mesh_route_release(entry);
+
+        revision = now;
     }
-
-    entry->revision = revision;
-    ngx_mesh_route_resolve(entry);
-
-    return entry;
 }
 
 
