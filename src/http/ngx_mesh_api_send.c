@@ -78,6 +78,10 @@ ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
 
     r->headers_out.status = call->status ? call->status : NGX_HTTP_OK;
 
+    /* nginx would compare If-Match of a write with the tag the write made */
+
+    r->disable_not_modified = 1;
+
     if (ngx_mesh_api_headers(r, call, allow) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -231,8 +235,6 @@ ngx_mesh_api_headers(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
 }
 
 
-/* nginx would compare If-Match of a write with the tag that the write made */
-
 static ngx_int_t
 ngx_mesh_api_etag_header(ngx_http_request_t *r, ngx_str_t *etag)
 {
@@ -250,7 +252,6 @@ ngx_mesh_api_etag_header(ngx_http_request_t *r, ngx_str_t *etag)
     h->value = *etag;
 
     r->headers_out.etag = h;
-    r->disable_not_modified = 1;
 
     return NGX_OK;
 }

@@ -1,0 +1,59 @@
+#!/usr/bin/perl
+
+# A line for each write, accepted or refused.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use JSON::PP;
+use MIME::Base64 qw(encode_base64);
+use Test::More;
+
+use Mesh::Api;
+use Mesh::Test;
+
+my $t = Mesh::Test->new;
+
+$t->write_file('users', "alice:{PLAIN}secret\n");
+$t->write_conf(api_conf(service => 'endpoint 127.0.0.1:1;',
+                        args => 'audit=%%DIR%%/audit.log',
+                        location => 'auth_basic a; auth_basic_user_file '
+                                    . '%%DIR%%/users;'));
+$t->run;
+
+my @auth = (authorization => 'Basic ' . encode_base64('alice:secret', ''));
+
+sub lines { map { decode_json($_) } split /\n/, $t->read_file($_[0]) }
+
+api($t, 'GET', 'services', undef, @auth);
+api($t, 'PUT', 'services/x', {}, @auth);
+api($t, 'PUT', 'services/x?dry_run=1', { balancer => 'random' }, @auth);
+api($t, 'PUT', 'services/x', { balancer => "\x{1}\"" }, @auth);
+api($t, 'DELETE', 'services/demo.Echo', undef, @auth, 'if-match' => '*');
+api($t, 'POST', 'services/x', {}, @auth);
+
+my @lines = lines('audit.log');
+is(scalar @lines, 5, 'writes, and no reads');
+is(join(' ', map { $_->{status} } @lines), '201 200 422 409 405', 'how');
+is(join(' ', map { $_->{result} } @lines),
+   'ok ok BadField OwnedByConfig MethodNotAllowed', '... and why');
+is($lines[0]{principal}, 'alice', 'who');
+is($lines[0]{remote}, '127.0.0.1', 'from where');
+is("$lines[0]{method} $lines[0]{path}", 'PUT services/x', 'what');
+is($lines[0]{new_revision} - $lines[0]{old_revision}, 1, 'a new revision');
+is($lines[1]{new_revision}, $lines[1]{old_revision}, 'a dry run has none');
+ok($lines[1]{dry_run} && !$lines[0]{dry_run}, '... and says so');
+is($lines[3]{if_match}, '*', 'a precondition');
+like($lines[0]{time}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/, 'when');
+
+my $old = $t->path_of('audit.log');
+rename $old, "$old.1" or die "rename: $!\n";
+$t->signal('USR1');
+ok(wait_for(sub { -e $old }, 10), 'a new file');
+wait_for { api($t, 'PATCH', 'services/x', {}, @auth); -s $old } 10, 'a line';
+is((lines('audit.log'))[0]{method}, 'PATCH', '... is written to');
+
+$t->done;
