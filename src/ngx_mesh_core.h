@@ -30,10 +30,4 @@ char *ngx_mesh_core_add_zone(ngx_conf_t *cf, ngx_mesh_core_conf_t *ccf,
     ngx_str_t *name, size_t size);
 
 
-/* ngx_mesh_expire.c */
-
-/* from now on this process removes overrides that have come to their end */
-void ngx_mesh_expire_start(ngx_log_t *log);
-
-
 #endif /* _NGX_MESH_CORE_H_INCLUDED_ */

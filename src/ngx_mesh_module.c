@@ -6,7 +6,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_mesh_core.h"
+#include "ngx_mesh.h"
 #include "ngx_mesh_codec.h"
 #include "ngx_mesh_item.h"
 #include "ngx_mesh_metrics.h"

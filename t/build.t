@@ -26,7 +26,7 @@ my %public = (
     proxy    => [qw(ngx_mesh_proxy.h)],
     registry => [qw(ngx_mesh_registry.h)],
     stream   => [qw(ngx_mesh_stream.h)],
-    http     => [qw(ngx_mesh_http.h ngx_mesh_api.h)],
+    http     => [qw(ngx_mesh_http.h)],
 );
 
 # whose names a room may use; the module's own header has what a configuration

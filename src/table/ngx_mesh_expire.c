@@ -7,8 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
-#include "ngx_mesh_core.h"
-#include "ngx_mesh_item.h"
+#include "ngx_mesh_table_int.h"
 
 
 /*
