@@ -10,7 +10,6 @@
 
 #include "ngx_mesh.h"
 #include "ngx_mesh_http.h"
-#include "ngx_mesh_api.h"
 
 
 static void *ngx_mesh_http_create_loc_conf(ngx_conf_t *cf);

@@ -6,12 +6,16 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_event.h>
 #include "ngx_mesh.h"
 #include "ngx_mesh_codec.h"
 #include "ngx_mesh_item.h"
 #include "ngx_mesh_metrics.h"
 #include "ngx_mesh_proxy.h"
 #include "ngx_mesh_registry.h"
+
+
+#define NGX_MESH_EXPIRE_INTERVAL  1000
 
 
 typedef struct {
@@ -54,6 +58,8 @@ static void ngx_mesh_demand_error(ngx_cycle_t *cycle,
     ngx_mesh_demand_t *demand, ngx_str_t *text);
 static ngx_int_t ngx_mesh_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_mesh_init_process(ngx_cycle_t *cycle);
+static void ngx_mesh_start_expire(ngx_cycle_t *cycle);
+static void ngx_mesh_expire_handler(ngx_event_t *ev);
 static void ngx_mesh_exit_process(ngx_cycle_t *cycle);
 
 
@@ -569,10 +575,40 @@ ngx_mesh_init_process(ngx_cycle_t *cycle)
     }
 
     if (ngx_process == NGX_PROCESS_SINGLE || ngx_worker == 0) {
-        ngx_mesh_expire_start(cycle->log);
+        ngx_mesh_start_expire(cycle);
     }
 
     return ngx_mesh_proxy_init_process(cycle);
+}
+
+
+static void
+ngx_mesh_start_expire(ngx_cycle_t *cycle)
+{
+    static ngx_event_t       ev;
+    static ngx_connection_t  c;
+
+    /* debug messages of timers look there */
+
+    c.fd = (ngx_socket_t) -1;
+
+    ev.handler = ngx_mesh_expire_handler;
+    ev.data = &c;
+    ev.log = cycle->log;
+    ev.cancelable = 1;
+
+    ngx_add_timer(&ev, NGX_MESH_EXPIRE_INTERVAL);
+}
+
+
+static void
+ngx_mesh_expire_handler(ngx_event_t *ev)
+{
+    ngx_mesh_expire();
+
+    if (!ngx_exiting) {
+        ngx_add_timer(ev, NGX_MESH_EXPIRE_INTERVAL);
+    }
 }
 
 

@@ -400,22 +400,6 @@ ngx_int_t ngx_mesh_api_page(ngx_mesh_api_call_t *call, ngx_uint_t type,
     ngx_mesh_store_item_t *item, ngx_pool_t *pool));
 
 
-/* configuration of a location */
-
-typedef struct {
-    ngx_uint_t               enabled;
-    ngx_uint_t               write;      /* always */
-    ngx_http_complex_value_t *writes;    /* or this says, NULL: no */
-    ngx_open_file_t         *audit;
-    ngx_str_t                root;       /* location's name, ends with '/' */
-} ngx_mesh_api_loc_conf_t;
-
-
-/* ngx_mesh_api.c */
-
-ngx_int_t ngx_mesh_api_handler(ngx_http_request_t *r);
-
-
 /* ngx_mesh_api_send.c */
 
 /* header and first part of the answer to a call, or its error */

@@ -19,6 +19,20 @@
 /* content handler of "mesh_metrics" */
 ngx_int_t ngx_mesh_http_metrics_handler(ngx_http_request_t *r);
 
+/* configuration of a location with "mesh_api" */
+
+typedef struct {
+    ngx_uint_t                 enabled;
+    ngx_uint_t                 write;      /* always */
+    ngx_http_complex_value_t  *writes;     /* or this says; NULL: no */
+    ngx_open_file_t           *audit;
+    ngx_str_t                  root;       /* location's name, ends with '/' */
+} ngx_mesh_api_loc_conf_t;
+
+
+/* content handler of "mesh_api" */
+ngx_int_t ngx_mesh_api_handler(ngx_http_request_t *r);
+
 /* adds a response header; both strings stay where they are */
 ngx_int_t ngx_mesh_http_add_header(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);

@@ -6,7 +6,6 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_event.h>
 #include "ngx_mesh_table_int.h"
 
 
@@ -16,37 +15,17 @@
  */
 
 
-#define NGX_MESH_EXPIRE_INTERVAL  1000
-
-
-static void ngx_mesh_expire_handler(ngx_event_t *ev);
 static ngx_int_t ngx_mesh_expire_look(uint64_t now);
 static ngx_int_t ngx_mesh_expire_remove(ngx_array_t *items, uint64_t now,
     ngx_pool_t *pool);
 
 
-static ngx_event_t       ngx_mesh_expire_event;
-static ngx_connection_t  ngx_mesh_expire_connection;
-static uint64_t          ngx_mesh_expire_seen;
-static uint64_t          ngx_mesh_expire_next;
+static uint64_t  ngx_mesh_expire_seen;
+static uint64_t  ngx_mesh_expire_next;
 
 
 void
-ngx_mesh_expire_start(ngx_log_t *log)
-{
-    ngx_mesh_expire_connection.fd = (ngx_socket_t) -1;
-
-    ngx_mesh_expire_event.handler = ngx_mesh_expire_handler;
-    ngx_mesh_expire_event.data = &ngx_mesh_expire_connection;
-    ngx_mesh_expire_event.log = log;
-    ngx_mesh_expire_event.cancelable = 1;
-
-    ngx_add_timer(&ngx_mesh_expire_event, NGX_MESH_EXPIRE_INTERVAL);
-}
-
-
-static void
-ngx_mesh_expire_handler(ngx_event_t *ev)
+ngx_mesh_expire(void)
 {
     uint64_t     now, revision;
     ngx_time_t  *tp;
@@ -60,10 +39,6 @@ ngx_mesh_expire_handler(ngx_event_t *ev)
         && ngx_mesh_expire_look(now) == NGX_OK)
     {
         ngx_mesh_expire_seen = revision;
-    }
-
-    if (!ngx_exiting) {
-        ngx_add_timer(ev, NGX_MESH_EXPIRE_INTERVAL);
     }
 }
 

@@ -121,8 +121,9 @@ ngx_uint_t ngx_mesh_live_commit(ngx_mesh_store_op_t *ops, ngx_uint_t n,
     uint64_t expect, ngx_uint_t dry, ngx_mesh_store_result_t *result,
     ngx_log_t *log);
 
-/* from now on this process removes overrides that have come to their end */
-void ngx_mesh_expire_start(ngx_log_t *log);
+/* removes overrides that have come to their end: for one process, each second;
+   it costs nothing while nothing has changed and none ends */
+void ngx_mesh_expire(void);
 
 /* the op that puts a value there, its bytes from the pool */
 ngx_int_t ngx_mesh_item_put_service(ngx_mesh_store_op_t *op,
