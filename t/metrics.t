@@ -195,6 +195,8 @@ is(join(' ', sort $r->{content} =~ /^# TYPE mesh_(\S+)/mg), join(' ', sort qw(
     agent_up agent_beat_age_seconds agent_lease agent_lease_fence
     agent_takeovers_total agent_journal_writes_total
     agent_journal_errors_total agent_journal_failed agent_journal_revision
+    table_revision table_bytes table_commits_total table_refusals_total
+    table_services table_overrides table_routes table_endpoints
     build_info)), 'all families and no other');
 
 like($r->{content}, qr/^mesh_build_info\{version="[\d.]+"\} 1$/m, 'version');

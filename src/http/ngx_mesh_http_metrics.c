@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_mesh_metrics.h"
+#include "ngx_mesh_table_text.h"
 #include "ngx_mesh_http.h"
 
 
@@ -20,6 +21,8 @@
 
 typedef struct {
     ngx_mesh_metrics_cursor_t   cursor;
+    ngx_mesh_table_cursor_t     table;
+    ngx_uint_t                  calls;     /* done, the table follows */
     ngx_chain_t                *free;
     ngx_chain_t                *busy;
     ngx_uint_t                  done;
@@ -29,6 +32,9 @@ typedef struct {
 static void ngx_mesh_http_metrics_writer(ngx_http_request_t *r);
 static ngx_int_t ngx_mesh_http_metrics_part(ngx_http_request_t *r,
     ngx_mesh_http_metrics_ctx_t *ctx);
+static ngx_int_t ngx_mesh_http_metrics_text(ngx_mesh_http_metrics_ctx_t *ctx,
+    ngx_buf_t *b);
+static ngx_int_t ngx_mesh_http_metrics_next(ngx_http_request_t *r);
 static ngx_int_t ngx_mesh_http_metrics_output(ngx_http_request_t *r,
     ngx_mesh_http_metrics_ctx_t *ctx, ngx_chain_t *out);
 static ngx_int_t ngx_mesh_http_metrics_wait(ngx_http_request_t *r);
@@ -143,6 +149,7 @@ static ngx_int_t
 ngx_mesh_http_metrics_part(ngx_http_request_t *r,
     ngx_mesh_http_metrics_ctx_t *ctx)
 {
+    ngx_int_t     rc;
     ngx_buf_t    *b;
     ngx_chain_t  *out;
 
@@ -166,7 +173,19 @@ ngx_mesh_http_metrics_part(ngx_http_request_t *r,
     b->pos = b->start;
     b->last = b->start;
 
-    if (ngx_mesh_metrics_text_part(&ctx->cursor, b) == NGX_OK) {
+    rc = ngx_mesh_http_metrics_text(ctx, b);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_AGAIN && b->last == b->pos) {
+        out->next = ctx->free;
+        ctx->free = out;
+        return ngx_mesh_http_metrics_next(r);
+    }
+
+    if (rc == NGX_OK) {
         b->last_buf = (r == r->main) ? 1 : 0;
         b->last_in_chain = 1;
         ctx->done = 1;
@@ -179,11 +198,44 @@ ngx_mesh_http_metrics_part(ngx_http_request_t *r,
 
 
 static ngx_int_t
+ngx_mesh_http_metrics_text(ngx_mesh_http_metrics_ctx_t *ctx, ngx_buf_t *b)
+{
+    if (!ctx->calls) {
+        if (ngx_mesh_metrics_text_part(&ctx->cursor, b) == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
+        ctx->calls = 1;
+    }
+
+    return ngx_mesh_table_text_part(&ctx->table, b);
+}
+
+
+/* other events first */
+
+static ngx_int_t
+ngx_mesh_http_metrics_next(ngx_http_request_t *r)
+{
+    ngx_event_t  *wev;
+
+    wev = r->connection->write;
+
+    if (wev->timer_set && !wev->delayed) {
+        ngx_del_timer(wev);
+    }
+
+    ngx_post_event(wev, &ngx_posted_next_events);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
 ngx_mesh_http_metrics_output(ngx_http_request_t *r,
     ngx_mesh_http_metrics_ctx_t *ctx, ngx_chain_t *out)
 {
-    ngx_int_t     rc;
-    ngx_event_t  *wev;
+    ngx_int_t  rc;
 
     rc = ngx_http_output_filter(r, out);
 
@@ -200,15 +252,7 @@ ngx_mesh_http_metrics_output(ngx_http_request_t *r,
         return ngx_mesh_http_metrics_wait(r);
     }
 
-    wev = r->connection->write;
-
-    if (wev->timer_set && !wev->delayed) {
-        ngx_del_timer(wev);
-    }
-
-    ngx_post_event(wev, &ngx_posted_next_events);
-
-    return NGX_DONE;
+    return ngx_mesh_http_metrics_next(r);
 }
 
 

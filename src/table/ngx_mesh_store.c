@@ -137,6 +137,20 @@ ngx_mesh_store_epoch(ngx_mesh_store_t *store)
 }
 
 
+size_t
+ngx_mesh_store_size(ngx_mesh_store_t *store)
+{
+    return store->head->size;
+}
+
+
+uint64_t
+ngx_mesh_store_counted(ngx_mesh_store_t *store, ngx_uint_t code)
+{
+    return store->head->counted[code];
+}
+
+
 /* takes the lock, and settles what a process left that died with it */
 
 void

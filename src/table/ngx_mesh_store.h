@@ -90,6 +90,7 @@ typedef struct {
 #define NGX_MESH_STORE_FULL       3
 #define NGX_MESH_STORE_INVALID    4          /* two ops on one item, too long */
 #define NGX_MESH_STORE_NOMEM      5          /* of this process */
+#define NGX_MESH_STORE_CODES      6
 
 
 /* bytes of a region that has room for nothing else */
@@ -173,6 +174,12 @@ ngx_int_t ngx_mesh_store_list(ngx_mesh_store_t *store, ngx_uint_t type,
 void ngx_mesh_store_look(ngx_mesh_store_t *store,
     ngx_mesh_store_query_t *queries, ngx_uint_t n,
     ngx_mesh_store_known_t *known, uint64_t *revision);
+
+/* bytes of the region */
+size_t ngx_mesh_store_size(ngx_mesh_store_t *store);
+
+/* commits that ended so since the region is a store, dry ones not */
+uint64_t ngx_mesh_store_counted(ngx_mesh_store_t *store, ngx_uint_t code);
 
 /* room, for status and metrics */
 void ngx_mesh_store_status(ngx_mesh_store_t *store,

@@ -199,6 +199,10 @@ ngx_mesh_store_commit(ngx_mesh_store_t *store, ngx_mesh_store_op_t *ops,
         ngx_free(ch.old);
     }
 
+    if (!dry) {
+        (void) ngx_atomic_fetch_add(&h->counted[rc], 1);
+    }
+
     return rc;
 }
 

@@ -12,7 +12,7 @@
 
 
 #define NGX_MESH_STORE_MAGIC         0x4d455348
-#define NGX_MESH_STORE_LAYOUT        2
+#define NGX_MESH_STORE_LAYOUT        3
 
 #define NGX_MESH_STORE_UNIT          64
 #define NGX_MESH_STORE_RESERVATIONS  64
@@ -61,6 +61,8 @@ struct ngx_mesh_store_head_s {
     volatile ngx_pid_t           changing;   /* who changes the map, or 0 */
     uint32_t                     low;        /* no unit before it is free */
     uint32_t                     nfree;
+
+    ngx_atomic_t                 counted[NGX_MESH_STORE_CODES];
 
     ngx_mesh_store_reserved_t    reserved[NGX_MESH_STORE_RESERVATIONS];
 
