@@ -59,8 +59,9 @@ ngx_mesh_api_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (rc == NGX_OK && call->op && (call->op->flags & NGX_MESH_API_WRITE)) {
-
+    if (rc == NGX_OK && call->op
+        && (call->op->flags & (NGX_MESH_API_WRITE|NGX_MESH_API_BODY)))
+    {
         rc = ngx_http_read_client_request_body(r, ngx_mesh_api_body);
 
         if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {

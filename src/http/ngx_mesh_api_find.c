@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_mesh_api.h"
+#include "ngx_mesh_api_route.h"
 
 
 static ngx_uint_t ngx_mesh_api_match(ngx_str_t *pattern, ngx_str_t *path,
@@ -26,6 +26,10 @@ ngx_mesh_api_op_t  *ngx_mesh_api_ops[] = {
     ngx_mesh_api_endpoint_ops,
     ngx_mesh_api_override_ops,
     ngx_mesh_api_batch_ops,
+    ngx_mesh_api_route_ops,
+    ngx_mesh_api_explain_ops,
+    ngx_mesh_api_watch_ops,
+    ngx_mesh_api_openapi_ops,
     NULL
 };
 

@@ -9,7 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_mesh_proxy.h"
-#include "ngx_mesh_api.h"
+#include "ngx_mesh_api_route.h"
 
 
 typedef struct {
@@ -39,7 +39,7 @@ static ngx_int_t ngx_mesh_api_service_inside(ngx_mesh_api_call_t *call,
     ngx_mesh_service_t *service, ngx_uint_t type, ngx_uint_t force);
 
 
-static ngx_mesh_api_field_t  ngx_mesh_api_service_fields[] = {
+ngx_mesh_api_field_t  ngx_mesh_api_service_fields[] = {
     { "name", NGX_MESH_API_STRING, offsetof(ngx_mesh_api_service_t, name),
       1024, "[GROUP/]INTERFACE[:VERSION]" },
     { "protocol", NGX_MESH_API_STRING,
@@ -82,6 +82,8 @@ ngx_mesh_api_type_t  ngx_mesh_api_types[] = {
       ngx_mesh_api_endpoint_spec },
     { NGX_MESH_ITEM_OVERRIDE, ngx_mesh_api_override_path,
       ngx_mesh_api_override_spec },
+    { NGX_MESH_ITEM_ROUTE, ngx_mesh_api_route_path,
+      ngx_mesh_api_route_spec },
     { 0, NULL, NULL }
 };
 

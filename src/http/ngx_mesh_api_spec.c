@@ -202,7 +202,8 @@ ngx_mesh_api_field_labels(ngx_mesh_api_call_t *call, ngx_mesh_api_at_t *at,
                                   "strings");
     }
 
-    if (ngx_array_init(labels, call->tx->pool, 4, sizeof(ngx_keyval_t))
+    if (ngx_array_init(labels, call->tx ? call->tx->pool : call->pool, 4,
+                       sizeof(ngx_keyval_t))
         != NGX_OK)
     {
         return NGX_ERROR;

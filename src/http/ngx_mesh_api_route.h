@@ -1,0 +1,56 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#ifndef _NGX_MESH_API_ROUTE_H_INCLUDED_
+#define _NGX_MESH_API_ROUTE_H_INCLUDED_
+
+
+#include "ngx_mesh_api.h"
+#include "ngx_mesh_rule.h"
+
+
+/* ngx_mesh_api_route_spec.c */
+
+/* fills in all but name and owner of a zeroed rule, and checks it; strings
+   are the body's.  NGX_DECLINED: the call has the error */
+ngx_int_t ngx_mesh_api_route_parse(ngx_mesh_api_call_t *call, cJSON *body,
+    ngx_mesh_rule_t *rule);
+
+/* ngx_mesh_api_route_show.c: the reverse */
+void ngx_mesh_api_route_show(ngx_mesh_json_t *json, ngx_mesh_rule_t *rule,
+    ngx_pool_t *pool);
+
+/* parts of it: members of an object, an object, numbers */
+void ngx_mesh_api_route_show_condition(ngx_mesh_json_t *json,
+    ngx_mesh_condition_t *c, ngx_pool_t *pool);
+void ngx_mesh_api_route_show_pairs(ngx_mesh_json_t *json, ngx_keyval_t *pairs,
+    ngx_uint_t n);
+void ngx_mesh_api_route_decimal(ngx_mesh_json_t *json, ngx_uint_t hundredths);
+void ngx_mesh_api_route_integer(ngx_mesh_json_t *json, ngx_int_t n);
+
+
+/* ngx_mesh_api_route.c: for ngx_mesh_api_types */
+ngx_int_t ngx_mesh_api_route_path(ngx_mesh_store_item_t *item, ngx_str_t *path,
+    ngx_pool_t *pool);
+ngx_int_t ngx_mesh_api_route_spec(ngx_mesh_json_t *json,
+    ngx_mesh_store_item_t *item, ngx_pool_t *pool);
+
+
+extern ngx_mesh_api_op_t     ngx_mesh_api_route_ops[];
+extern ngx_mesh_api_op_t     ngx_mesh_api_explain_ops[];
+extern ngx_mesh_api_op_t     ngx_mesh_api_watch_ops[];
+extern ngx_mesh_api_op_t     ngx_mesh_api_snapshot_ops[];
+extern ngx_mesh_api_op_t     ngx_mesh_api_revision_ops[];
+extern ngx_mesh_api_op_t     ngx_mesh_api_openapi_ops[];
+
+/* fields of specs */
+extern ngx_mesh_api_field_t  ngx_mesh_api_service_fields[];
+extern ngx_mesh_api_field_t  ngx_mesh_api_endpoint_fields[];
+extern ngx_mesh_api_field_t  ngx_mesh_api_override_fields[];
+extern ngx_mesh_api_field_t  ngx_mesh_api_explain_fields[];
+
+
+#endif /* _NGX_MESH_API_ROUTE_H_INCLUDED_ */

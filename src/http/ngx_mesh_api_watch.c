@@ -1,0 +1,616 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_mesh_api_route.h"
+#include "ngx_mesh_http.h"
+
+
+/*
+ * Long polls.  What has changed is looked up once for all who wait in this
+ * process; a poll ends with the first changes that it is about.  The timer
+ * runs only while somebody waits, and keeps a worker that leaves until all
+ * who wait have been answered.
+ */
+
+#define NGX_MESH_API_WATCH_TICK      20
+#define NGX_MESH_API_WATCH_WAIT      55000
+#define NGX_MESH_API_WATCH_WAIT_MAX  600000
+
+#define NGX_MESH_API_WATCH_TYPES     4
+
+#define NGX_MESH_API_GONE            410
+
+
+typedef struct {
+    ngx_queue_t              queue;
+    ngx_mesh_api_call_t     *call;
+    uint64_t                 since;          /* seen up to this revision */
+    ngx_msec_t               until;
+    ngx_uint_t               type;           /* 0: all */
+    ngx_str_t                service;        /* key; data NULL: all */
+    ngx_uint_t               n;              /* items in the answer */
+} ngx_mesh_api_watch_t;
+
+
+static ngx_int_t ngx_mesh_api_watch(ngx_mesh_api_call_t *call);
+static ngx_int_t ngx_mesh_api_watch_args(ngx_mesh_api_call_t *call,
+    ngx_mesh_api_watch_t *watch);
+static ngx_int_t ngx_mesh_api_watch_since(ngx_mesh_api_call_t *call,
+    ngx_mesh_api_watch_t *watch);
+static ngx_int_t ngx_mesh_api_watch_old(ngx_mesh_api_call_t *call,
+    uint64_t floor);
+static ngx_int_t ngx_mesh_api_watch_list(ngx_mesh_store_t *store,
+    uint64_t since, ngx_array_t *items, uint64_t *revision, ngx_pool_t *pool);
+static ngx_int_t ngx_mesh_api_watch_answer(ngx_mesh_api_watch_t *watch,
+    ngx_array_t *items, uint64_t revision, uint64_t floor, ngx_uint_t end);
+static ngx_uint_t ngx_mesh_api_watch_wants(ngx_mesh_api_watch_t *watch,
+    ngx_mesh_store_item_t *item);
+static ngx_int_t ngx_mesh_api_watch_item(ngx_mesh_api_watch_t *watch,
+    ngx_mesh_store_item_t *item, ngx_pool_t *pool);
+static ngx_int_t ngx_mesh_api_watch_wait(ngx_mesh_api_watch_t *watch);
+static void ngx_mesh_api_watch_cleanup(void *data);
+static void ngx_mesh_api_watch_tick(ngx_event_t *ev);
+static void ngx_mesh_api_watch_changes(ngx_mesh_store_t *store,
+    ngx_queue_t *ready, ngx_uint_t end);
+static void ngx_mesh_api_watch_end(ngx_mesh_api_watch_t *watch);
+static void ngx_mesh_api_watch_send(ngx_mesh_api_watch_t *watch);
+
+
+ngx_mesh_api_op_t  ngx_mesh_api_watch_ops[] = {
+
+    { ngx_string("watch"), NGX_HTTP_GET, 0,
+      ngx_mesh_api_watch,
+      "What has changed after a revision, as soon as there is something" },
+
+    { ngx_null_string, 0, 0, NULL, NULL }
+};
+
+
+static ngx_str_t  ngx_mesh_api_watch_types[] = {
+    ngx_null_string,
+    ngx_string("service"),
+    ngx_string("endpoint"),
+    ngx_string("override"),
+    ngx_string("route")
+};
+
+
+static ngx_queue_t       ngx_mesh_api_watches;
+static ngx_event_t       ngx_mesh_api_watch_timer;
+static ngx_connection_t  ngx_mesh_api_watch_dummy;
+static uint64_t          ngx_mesh_api_watch_seen;
+
+
+static ngx_int_t
+ngx_mesh_api_watch(ngx_mesh_api_call_t *call)
+{
+    uint64_t               revision, floor;
+    ngx_int_t              rc;
+    ngx_array_t            items;
+    ngx_mesh_api_watch_t  *watch;
+
+    watch = ngx_pcalloc(call->pool, sizeof(ngx_mesh_api_watch_t));
+    if (watch == NULL) {
+        return NGX_ERROR;
+    }
+
+    watch->call = call;
+
+    rc = ngx_mesh_api_watch_args(call, watch);
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_watch_since(call, watch);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_mesh_api_watch_list(call->store, watch->since, &items, &revision,
+                                call->pool)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* what was forgotten meanwhile may be missing in the list */
+
+    floor = ngx_mesh_store_floor(call->store);
+
+    rc = ngx_mesh_api_watch_answer(watch, &items, revision, floor,
+                                   watch->until == ngx_current_msec
+                                   || ngx_exiting);
+
+    if (rc != NGX_AGAIN) {
+        return rc;
+    }
+
+    return ngx_mesh_api_watch_wait(watch);
+}
+
+
+static ngx_int_t
+ngx_mesh_api_watch_args(ngx_mesh_api_call_t *call, ngx_mesh_api_watch_t *watch)
+{
+    ngx_int_t            n;
+    ngx_str_t            value;
+    ngx_uint_t           i;
+    ngx_mesh_service_t   service;
+
+    watch->until = ngx_current_msec + NGX_MESH_API_WATCH_WAIT;
+
+    if (ngx_mesh_api_arg(call, "wait", &value) == NGX_OK) {
+        n = ngx_parse_time(&value, 0);
+
+        if (n == NGX_ERROR || n > NGX_MESH_API_WATCH_WAIT_MAX) {
+            return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST, "BadArgument",
+                                     NULL, "invalid wait \"%V\", it must be "
+                                     "a time as \"55s\", up to 10m", &value);
+        }
+
+        watch->until = ngx_current_msec + n;
+    }
+
+    if (ngx_mesh_api_arg(call, "type", &value) == NGX_OK) {
+
+        for (i = NGX_MESH_API_WATCH_TYPES; i; i--) {
+            if (ngx_mesh_api_equal(&value, &ngx_mesh_api_watch_types[i])) {
+                break;
+            }
+        }
+
+        if (i == 0) {
+            return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST, "BadArgument",
+                                     NULL, "invalid type \"%V\", it must be "
+                                     "service, endpoint, override or route",
+                                     &value);
+        }
+
+        watch->type = i;
+    }
+
+    if (ngx_mesh_api_arg(call, "service", &value) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (ngx_mesh_table_parse_key(&value, &service) != NGX_OK) {
+        return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST, "BadArgument",
+                                 NULL, "invalid service \"%V\", it must be "
+                                 "[GROUP/]INTERFACE[:VERSION]", &value);
+    }
+
+    return ngx_mesh_item_key(&watch->service, &service, NULL, NULL, 1,
+                             call->pool);
+}
+
+
+static ngx_int_t
+ngx_mesh_api_watch_since(ngx_mesh_api_call_t *call,
+    ngx_mesh_api_watch_t *watch)
+{
+    off_t      n;
+    u_char     buf[NGX_INT64_LEN];
+    ngx_str_t  value, epoch;
+
+    epoch.data = buf;
+    epoch.len = ngx_sprintf(buf, "%xL", ngx_mesh_store_epoch(call->store))
+                - buf;
+
+    if (ngx_mesh_api_arg(call, "epoch", &value) == NGX_OK
+        && !ngx_mesh_api_equal(&value, &epoch))
+    {
+        return ngx_mesh_api_fail(call, NGX_MESH_API_GONE, "OtherEpoch",
+                                 "read all again, then watch",
+                                 "the table is another one now");
+    }
+
+    watch->since = call->revision;
+
+    if (ngx_mesh_api_arg(call, "since", &value) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    n = ngx_atoof(value.data, value.len);
+
+    if (n < 0) {
+        return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST, "BadArgument",
+                                 NULL, "invalid since \"%V\", it must be a "
+                                 "revision", &value);
+    }
+
+    watch->since = n;
+
+    if (watch->since > ngx_mesh_store_revision(call->store)) {
+        return ngx_mesh_api_fail(call, NGX_MESH_API_GONE, "OtherEpoch",
+                                 "read all again, then watch",
+                                 "there is no such revision yet");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_watch_old(ngx_mesh_api_call_t *call, uint64_t floor)
+{
+    return ngx_mesh_api_fail(call, NGX_MESH_API_GONE, "TooOld",
+                             "read all again, then watch",
+                             "what was removed before revision %uL is "
+                             "forgotten", floor);
+}
+
+
+static ngx_int_t
+ngx_mesh_api_watch_list(ngx_mesh_store_t *store, uint64_t since,
+    ngx_array_t *items, uint64_t *revision, ngx_pool_t *pool)
+{
+    ngx_uint_t              i;
+    ngx_mesh_store_query_t  queries[NGX_MESH_API_WATCH_TYPES];
+
+    if (ngx_array_init(items, pool, 4, sizeof(ngx_mesh_store_item_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(queries, sizeof(queries));
+
+    *revision = ngx_mesh_store_revision(store);
+
+    /* most of the time nothing has changed */
+
+    if (*revision == since) {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < NGX_MESH_API_WATCH_TYPES; i++) {
+        queries[i].type = NGX_MESH_ITEM_SERVICE + i;
+        queries[i].since = since;
+        queries[i].items = items;
+    }
+
+    return ngx_mesh_store_select(store, queries, NGX_MESH_API_WATCH_TYPES,
+                                 NULL, pool, revision);
+}
+
+
+/* NGX_AGAIN: there is nothing to say yet, unless it is the end */
+
+static ngx_int_t
+ngx_mesh_api_watch_answer(ngx_mesh_api_watch_t *watch, ngx_array_t *items,
+    uint64_t revision, uint64_t floor, ngx_uint_t end)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              i;
+    ngx_mesh_json_t        *json;
+    ngx_mesh_api_call_t    *call;
+    ngx_mesh_store_item_t  *item;
+
+    call = watch->call;
+    json = call->json;
+
+    if (watch->since < floor) {
+        return ngx_mesh_api_watch_old(call, floor);
+    }
+
+    item = items->elts;
+
+    for (i = 0; i < items->nelts; i++) {
+
+        if (!ngx_mesh_api_watch_wants(watch, &item[i])) {
+            continue;
+        }
+
+        if (watch->n++ == 0) {
+            ngx_mesh_json_open(json, '{');
+            ngx_mesh_json_key(json, "items");
+            ngx_mesh_json_open(json, '[');
+        }
+
+        rc = ngx_mesh_api_watch_item(watch, &item[i], items->pool);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    watch->since = revision;
+
+    if (watch->n == 0) {
+
+        if (!end) {
+            return NGX_AGAIN;
+        }
+
+        ngx_mesh_json_open(json, '{');
+        ngx_mesh_json_key(json, "items");
+        ngx_mesh_json_open(json, '[');
+    }
+
+    ngx_mesh_json_close(json, ']');
+    ngx_mesh_json_key(json, "revision");
+    ngx_mesh_json_number(json, revision);
+    ngx_mesh_json_close(json, '}');
+
+    call->revision = revision;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_mesh_api_watch_wants(ngx_mesh_api_watch_t *watch,
+    ngx_mesh_store_item_t *item)
+{
+    ngx_str_t  *key;
+
+    if (item->modified <= watch->since
+        || (watch->type && item->type != watch->type))
+    {
+        return 0;
+    }
+
+    if (watch->service.data == NULL) {
+        return 1;
+    }
+
+    /* the key of the service itself is without the NUL at the end */
+
+    key = &watch->service;
+
+    if (item->type == NGX_MESH_ITEM_SERVICE) {
+        return item->key.len == key->len - 1
+               && ngx_memcmp(item->key.data, key->data, key->len - 1) == 0;
+    }
+
+    return item->type != NGX_MESH_ITEM_ROUTE && item->key.len >= key->len
+           && ngx_memcmp(item->key.data, key->data, key->len) == 0;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_watch_item(ngx_mesh_api_watch_t *watch,
+    ngx_mesh_store_item_t *item, ngx_pool_t *pool)
+{
+    ngx_str_t             path;
+    ngx_mesh_json_t      *json;
+    ngx_mesh_api_type_t  *type;
+
+    json = watch->call->json;
+
+    for (type = ngx_mesh_api_types; type->type != item->type; type++) {
+        if (type->type == 0) {
+            return NGX_OK;
+        }
+    }
+
+    if (type->path(item, &path, pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_json_open(json, '{');
+
+    ngx_mesh_json_key(json, "type");
+    ngx_mesh_json_string(json, &ngx_mesh_api_watch_types[item->type]);
+    ngx_mesh_json_key(json, "op");
+    ngx_mesh_json_text(json, item->removed ? "removed" : "modified");
+    ngx_mesh_json_key(json, "path");
+    ngx_mesh_json_string(json, &path);
+    ngx_mesh_json_key(json, "revision");
+    ngx_mesh_json_number(json, item->modified);
+
+    if (!item->removed) {
+        ngx_mesh_json_key(json, "spec");
+
+        if (type->spec(json, item, pool) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_mesh_json_close(json, '}');
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_watch_wait(ngx_mesh_api_watch_t *watch)
+{
+    ngx_event_t         *ev;
+    ngx_http_cleanup_t  *cln;
+    ngx_http_request_t  *r;
+
+    r = watch->call->request;
+    ev = &ngx_mesh_api_watch_timer;
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_mesh_api_watch_cleanup;
+    cln->data = watch;
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (ngx_mesh_api_watches.next == NULL) {
+        ngx_queue_init(&ngx_mesh_api_watches);
+
+        ngx_mesh_api_watch_dummy.fd = (ngx_socket_t) -1;
+
+        ev->handler = ngx_mesh_api_watch_tick;
+        ev->data = &ngx_mesh_api_watch_dummy;
+        ev->log = ngx_cycle->log;
+    }
+
+    /* the others wait for what comes after an earlier revision */
+
+    if (ngx_queue_empty(&ngx_mesh_api_watches)) {
+        ngx_mesh_api_watch_seen = watch->since;
+    }
+
+    ngx_queue_insert_tail(&ngx_mesh_api_watches, &watch->queue);
+
+    if (!ev->timer_set) {
+        ngx_add_timer(ev, NGX_MESH_API_WATCH_TICK);
+    }
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_mesh_api_watch_cleanup(void *data)
+{
+    ngx_mesh_api_watch_t *watch = data;
+
+    if (watch->queue.next) {
+        ngx_queue_remove(&watch->queue);
+        watch->queue.next = NULL;
+    }
+}
+
+
+static void
+ngx_mesh_api_watch_tick(ngx_event_t *ev)
+{
+    ngx_uint_t         end;
+    ngx_queue_t       *q, *next, ready;
+    ngx_mesh_store_t  *store;
+
+    ngx_mesh_api_watch_t  *watch;
+
+    store = ngx_mesh_live();
+    ngx_queue_init(&ready);
+    end = (ngx_exiting || ngx_terminate || ngx_quit);
+
+    if (end || ngx_mesh_store_revision(store) != ngx_mesh_api_watch_seen) {
+        ngx_mesh_api_watch_changes(store, &ready, end);
+    }
+
+    for (q = ngx_queue_head(&ngx_mesh_api_watches);
+         q != ngx_queue_sentinel(&ngx_mesh_api_watches);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        watch = ngx_queue_data(q, ngx_mesh_api_watch_t, queue);
+
+        if ((ngx_msec_int_t) (watch->until - ngx_current_msec) <= 0) {
+            ngx_mesh_api_watch_end(watch);
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(&ready, q);
+        }
+    }
+
+    /* an answer may close a connection that others wait on too */
+
+    while (!ngx_queue_empty(&ready)) {
+        q = ngx_queue_head(&ready);
+        ngx_mesh_api_watch_send(ngx_queue_data(q, ngx_mesh_api_watch_t,
+                                               queue));
+    }
+
+    if (!ngx_queue_empty(&ngx_mesh_api_watches)) {
+        ngx_add_timer(ev, NGX_MESH_API_WATCH_TICK);
+    }
+}
+
+
+/* one look at the table for all */
+
+static void
+ngx_mesh_api_watch_changes(ngx_mesh_store_t *store, ngx_queue_t *ready,
+    ngx_uint_t end)
+{
+    uint64_t      revision, floor;
+    ngx_int_t     rc;
+    ngx_pool_t   *pool;
+    ngx_queue_t  *q, *next;
+    ngx_array_t   items;
+
+    ngx_mesh_api_watch_t  *watch;
+
+    pool = ngx_create_pool(4096, ngx_cycle->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    if (ngx_mesh_api_watch_list(store, ngx_mesh_api_watch_seen, &items,
+                                &revision, pool)
+        != NGX_OK)
+    {
+        ngx_destroy_pool(pool);
+        return;
+    }
+
+    floor = ngx_mesh_store_floor(store);
+
+    for (q = ngx_queue_head(&ngx_mesh_api_watches);
+         q != ngx_queue_sentinel(&ngx_mesh_api_watches);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        watch = ngx_queue_data(q, ngx_mesh_api_watch_t, queue);
+
+        rc = ngx_mesh_api_watch_answer(watch, &items, revision, floor, end);
+
+        if (rc == NGX_ERROR) {
+            watch->call->json->failed = 1;
+        }
+
+        if (rc != NGX_AGAIN) {
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(ready, q);
+        }
+    }
+
+    ngx_mesh_api_watch_seen = revision;
+
+    ngx_destroy_pool(pool);
+}
+
+
+/* time is over: the revision up to which there was nothing */
+
+static void
+ngx_mesh_api_watch_end(ngx_mesh_api_watch_t *watch)
+{
+    ngx_array_t  none;
+
+    ngx_memzero(&none, sizeof(ngx_array_t));
+
+    (void) ngx_mesh_api_watch_answer(watch, &none, watch->since, 0, 1);
+}
+
+
+static void
+ngx_mesh_api_watch_send(ngx_mesh_api_watch_t *watch)
+{
+    ngx_int_t            rc;
+    ngx_str_t            allow;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    ngx_mesh_api_watch_cleanup(watch);
+
+    r = watch->call->request;
+    c = r->connection;
+
+    ngx_str_null(&allow);
+
+    rc = ngx_mesh_api_send(r, watch->call, &allow);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
