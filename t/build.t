@@ -22,7 +22,8 @@ my %public = (
     codec    => [qw(ngx_mesh_codec.h ngx_mesh_declared.h)],
     table    => [qw(ngx_mesh_table.h ngx_mesh_item.h ngx_mesh_store.h
                     ngx_mesh_rule.h ngx_mesh_rules.h ngx_mesh_metrics.h
-                    ngx_mesh_journal.h ngx_mesh_operator.h)],
+                    ngx_mesh_journal.h ngx_mesh_operator.h
+                    ngx_mesh_table_text.h)],
     proxy    => [qw(ngx_mesh_proxy.h)],
     registry => [qw(ngx_mesh_registry.h)],
     stream   => [qw(ngx_mesh_stream.h)],
