@@ -78,6 +78,7 @@ ngx_mesh_api_op_t  ngx_mesh_api_openapi_ops[] = {
 
 static ngx_mesh_api_schema_t  ngx_mesh_api_schemas[] = {
     { "Service", ngx_mesh_api_service_fields, NULL },
+    { "NewService", ngx_mesh_api_service_fields, "[\"name\"]" },
     { "Call", ngx_mesh_api_explain_fields, "[\"service\"]" },
     { NULL, NULL, NULL }
 };
@@ -131,7 +132,7 @@ static ngx_mesh_api_shape_t  ngx_mesh_api_shapes[] = {
     { "status", NGX_HTTP_GET, NULL, "{\"type\":\"object\"}" },
     { "openapi.json", NGX_HTTP_GET, NULL, "{\"type\":\"object\"}" },
     { "services", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "List\"}" },
-    { "services", NGX_HTTP_POST, NGX_MESH_API_REF "Service\"}", NULL },
+    { "services", NGX_HTTP_POST, NGX_MESH_API_REF "NewService\"}", NULL },
     { "services/{service}", NGX_MESH_API_ANY,
       NGX_MESH_API_REF "Service\"}", NULL },
     { "services/{service}/endpoints", NGX_HTTP_GET, NULL,
@@ -141,9 +142,9 @@ static ngx_mesh_api_shape_t  ngx_mesh_api_shapes[] = {
       NULL },
     { "services/{service}/endpoints", NGX_HTTP_POST,
       NGX_MESH_API_REF "Endpoint\"}", NULL },
-    { "services/{service}/endpoints/{endpoint}", NGX_MESH_API_ANY,
+    { "services/{service}/endpoints/{id}", NGX_MESH_API_ANY,
       NGX_MESH_API_REF "Endpoint\"}", NULL },
-    { "services/{service}/endpoints/{endpoint}/override", NGX_MESH_API_ANY,
+    { "services/{service}/endpoints/{id}/override", NGX_MESH_API_ANY,
       NGX_MESH_API_REF "Override\"}", NULL },
     { "routes", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "List\"}" },
     { "routes/{route}", NGX_MESH_API_ANY,
