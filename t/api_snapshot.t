@@ -113,6 +113,13 @@ is(api('PUT', 'snapshot', { items => [{ path => 'snapshot', spec => {} }] })
 is(api('PUT', 'snapshot', $all->{json}, 'X-Mesh-Revision' => 1)->{status},
    412, 'a table of another revision');
 
+is(api('PUT', 'snapshot', $all->{json}, 'If-Match' => $all->{headers}{etag})
+       ->{status}, 412, '... or another ETag');
+
+my $now = api('GET', 'snapshot')->{headers}{etag};
+is(api('PUT', 'snapshot', $all->{json}, 'If-Match' => $now)->{status}, 200,
+   '... the right one');
+
 # many
 
 my @many = map { { path => "routes/many$_",

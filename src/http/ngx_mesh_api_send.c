@@ -188,6 +188,10 @@ ngx_mesh_api_headers(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
     u_char     *p;
     ngx_str_t   revision;
 
+    /* nginx would compare If-Match of a write with what the write made */
+
+    r->disable_not_modified = 1;
+
     if (ngx_mesh_http_add_header(r, &ngx_mesh_api_cache_control,
                                  &ngx_mesh_api_no_store)
         != NGX_OK)

@@ -32,6 +32,7 @@ static ngx_int_t ngx_mesh_api_snapshot_more(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_snapshot_item(ngx_mesh_api_call_t *call,
     ngx_mesh_store_item_t *item, ngx_pool_t *pool);
 static ngx_int_t ngx_mesh_api_snapshot_put(ngx_mesh_api_call_t *call);
+static ngx_int_t ngx_mesh_api_snapshot_expect(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_snapshot_one(ngx_mesh_api_call_t *call,
     ngx_mesh_api_call_t *sub, cJSON *value, ngx_mesh_api_at_t *at);
 static ngx_int_t ngx_mesh_api_snapshot_call(ngx_mesh_api_call_t *call,
@@ -191,6 +192,12 @@ ngx_mesh_api_snapshot_put(ngx_mesh_api_call_t *call)
     ngx_mesh_api_at_t     list, at;
     ngx_mesh_api_call_t   sub;
 
+    rc = ngx_mesh_api_snapshot_expect(call);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     items = cJSON_GetObjectItemCaseSensitive(call->body, "items");
 
     list.up = NULL;
@@ -238,6 +245,30 @@ ngx_mesh_api_snapshot_put(ngx_mesh_api_call_t *call)
     }
 
     return rc == NGX_OK ? ngx_mesh_api_snapshot_prune(call) : rc;
+}
+
+
+/* the ETag of a snapshot is of the whole table */
+
+static ngx_int_t
+ngx_mesh_api_snapshot_expect(ngx_mesh_api_call_t *call)
+{
+    uint64_t   revision;
+    ngx_int_t  rc;
+
+    revision = ngx_mesh_store_revision(call->store);
+
+    rc = ngx_mesh_api_precondition(call, revision);
+
+    if (rc != NGX_OK || call->if_match.data == NULL || call->expect) {
+        return rc;
+    }
+
+    if (!(call->if_match.len == 1 && call->if_match.data[0] == '*')) {
+        call->expect = revision;
+    }
+
+    return NGX_OK;
 }
 
 
