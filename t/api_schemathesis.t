@@ -16,7 +16,7 @@ use Mesh::Test;
 
 my $program = "$FindBin::Bin/../build/venv/bin/schemathesis";
 
-plan skip_all => 'no schemathesis in build/venv: util/setup could not reach '
+plan skip_all => 'optional: no schemathesis in build/venv: util/setup could not reach '
                  . 'its registry' unless -x $program;
 
 my $examples = $ENV{TEST_MESH_LONG} ? 1000 : 30;
