@@ -24,7 +24,6 @@ static const ngx_uint_t  ngx_mesh_operator_types[] = {
     (sizeof(ngx_mesh_operator_types) / sizeof(ngx_uint_t))
 
 
-static ngx_uint_t ngx_mesh_operator_owns_route(ngx_mesh_store_item_t *item);
 static ngx_int_t ngx_mesh_operator_select(ngx_mesh_store_t *store,
     uint64_t since, ngx_pool_t *pool, ngx_array_t *items, uint64_t *revision);
 static ngx_uint_t ngx_mesh_operator_once(ngx_mesh_store_t *store,
@@ -74,27 +73,6 @@ ngx_mesh_operator_owns(ngx_mesh_store_item_t *item)
     }
 
     return ngx_mesh_table_equal(&owner, &ngx_mesh_owner_api);
-}
-
-
-static ngx_uint_t
-ngx_mesh_operator_owns_route(ngx_mesh_store_item_t *item)
-{
-    ngx_uint_t        owns;
-    ngx_pool_t       *pool;
-    ngx_mesh_rule_t   rule;
-
-    pool = ngx_create_pool(1024, ngx_cycle->log);
-    if (pool == NULL) {
-        return 0;
-    }
-
-    owns = (ngx_mesh_rule_read(&item->value, &rule, pool) == NGX_OK
-            && ngx_mesh_table_equal(&rule.owner, &ngx_mesh_owner_api));
-
-    ngx_destroy_pool(pool);
-
-    return owns;
 }
 
 

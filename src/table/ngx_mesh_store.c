@@ -137,24 +137,6 @@ ngx_mesh_store_epoch(ngx_mesh_store_t *store)
 }
 
 
-uint64_t
-ngx_mesh_store_floor(ngx_mesh_store_t *store)
-{
-    uint64_t                floor;
-    ngx_mesh_store_head_t  *h;
-
-    h = store->head;
-
-    ngx_mesh_store_enter(store);
-
-    floor = h->roots[h->current].floor;
-
-    store->unlock(store->data);
-
-    return floor;
-}
-
-
 size_t
 ngx_mesh_store_size(ngx_mesh_store_t *store)
 {

@@ -175,9 +175,6 @@ void ngx_mesh_store_look(ngx_mesh_store_t *store,
     ngx_mesh_store_query_t *queries, ngx_uint_t n,
     ngx_mesh_store_known_t *known, uint64_t *revision);
 
-/* the revision before which removals are forgotten */
-uint64_t ngx_mesh_store_floor(ngx_mesh_store_t *store);
-
 /* bytes of the region */
 size_t ngx_mesh_store_size(ngx_mesh_store_t *store);
 
