@@ -216,6 +216,8 @@ ngx_mesh_http_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    ngx_mesh_api_init();
+
     clcf->handler = ngx_mesh_api_handler;
 
     return NGX_CONF_OK;

@@ -450,7 +450,7 @@ ngx_mesh_api_conditions(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
         call->dry = !(dry.len == 1 && dry.data[0] == '0');
 
         if (call->dry && (call->op->flags & NGX_MESH_API_WRITE)
-            && !(call->op->flags & NGX_MESH_API_COMMIT))
+            && !(call->op->flags & (NGX_MESH_API_COMMIT|NGX_MESH_API_DRY)))
         {
             return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST,
                                      "BadArgument", NULL,
@@ -494,15 +494,15 @@ ngx_mesh_api_run(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
                                  "Internal", NULL, "there is no memory");
     }
 
-    if (call->op->flags & NGX_MESH_API_WRITE) {
-        ngx_mesh_api_audit(r, call);
-    }
-
     if (rc == NGX_DONE) {
 
         /* the handler will send the answer itself */
 
         return NGX_DONE;
+    }
+
+    if (call->op->flags & NGX_MESH_API_WRITE) {
+        ngx_mesh_api_audit(r, call);
     }
 
     return ngx_mesh_api_send(r, call, allow);

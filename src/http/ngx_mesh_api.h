@@ -38,6 +38,8 @@ typedef ngx_int_t (*ngx_mesh_api_pt)(ngx_mesh_api_call_t *call);
    each time with a new one; batches and "dry_run" are for these only */
 #define NGX_MESH_API_COMMIT      0x04
 
+#define NGX_MESH_API_DRY         0x08    /* takes "dry_run" without that */
+
 
 typedef struct {
     ngx_str_t                path;       /* "services/{service}/endpoints" */

@@ -30,6 +30,7 @@ ngx_mesh_api_op_t  *ngx_mesh_api_ops[] = {
     ngx_mesh_api_explain_ops,
     ngx_mesh_api_watch_ops,
     ngx_mesh_api_snapshot_ops,
+    ngx_mesh_api_revision_ops,
     ngx_mesh_api_openapi_ops,
     NULL
 };

@@ -114,6 +114,10 @@ static ngx_mesh_api_parameter_t  ngx_mesh_api_parameters[] = {
       "{\"enum\":[\"service\",\"endpoint\",\"override\",\"route\"]}",
       "Only these" },
 
+    { "to", "query", "revisions/{revision}/diff", NGX_HTTP_GET,
+      "{\"type\":\"integer\",\"minimum\":1}",
+      "Another revision, instead of now" },
+
     { "prune", "query", "snapshot", NGX_HTTP_PUT, "{\"enum\":[\"0\",\"1\"]}",
       "1: what is not in the document is removed" },
 
@@ -152,6 +156,13 @@ static ngx_mesh_api_shape_t  ngx_mesh_api_shapes[] = {
     { "batch", NGX_HTTP_POST, NGX_MESH_API_REF "Batch\"}", NULL },
     { "snapshot", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "Snapshot\"}" },
     { "snapshot", NGX_HTTP_PUT, NGX_MESH_API_REF "Snapshot\"}", NULL },
+    { "revisions", NGX_HTTP_GET, NULL, "{\"type\":\"object\"}" },
+    { "revisions/{revision}", NGX_HTTP_GET, NULL,
+      "{\"type\":\"object\"}" },
+    { "revisions/{revision}/diff", NGX_HTTP_GET, NULL,
+      "{\"type\":\"object\"}" },
+    { "revisions/{revision}/rollback", NGX_HTTP_POST, NULL,
+      NGX_MESH_API_REF "Written\"}" },
     { "watch", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "Changes\"}" },
     { "explain", NGX_HTTP_POST, NGX_MESH_API_REF "Call\"}",
       NGX_MESH_API_REF "Explanation\"}" },
@@ -485,11 +496,14 @@ ngx_mesh_api_openapi_parameters(ngx_mesh_json_t *json, ngx_mesh_api_op_t *op)
                                        "\"minLength\":1}", NULL);
     }
 
-    if (op->flags & NGX_MESH_API_COMMIT) {
+    if (op->flags & (NGX_MESH_API_COMMIT|NGX_MESH_API_DRY)) {
         ngx_str_set(&name, "dry_run");
         ngx_mesh_api_openapi_parameter(json, &name, "query",
                                        "{\"enum\":[\"0\",\"1\"]}",
                                        "1: checks all and changes nothing");
+    }
+
+    if (op->flags & NGX_MESH_API_COMMIT) {
         ngx_str_set(&name, "If-Match");
         ngx_mesh_api_openapi_parameter(json, &name, "header",
                                        "{\"type\":\"string\"}",

@@ -9,6 +9,7 @@
 
 
 #include "ngx_mesh_api.h"
+#include "ngx_mesh_registry.h"
 #include "ngx_mesh_rule.h"
 
 
@@ -37,6 +38,26 @@ ngx_int_t ngx_mesh_api_route_path(ngx_mesh_store_item_t *item, ngx_str_t *path,
     ngx_pool_t *pool);
 ngx_int_t ngx_mesh_api_route_spec(ngx_mesh_json_t *json,
     ngx_mesh_store_item_t *item, ngx_pool_t *pool);
+
+
+/* what ngx_mesh_api_revision.c asks the agent for */
+
+#define NGX_MESH_API_JOB_JOURNAL  8          /* type of the job */
+
+#define NGX_MESH_API_REVISIONS    0
+#define NGX_MESH_API_REVISION     1
+#define NGX_MESH_API_DIFF         2
+#define NGX_MESH_API_ROLLBACK     3
+
+/* its arguments; the name of who asks follows */
+
+typedef struct {
+    ngx_uint_t               what;
+    uint64_t                 revision;
+    uint64_t                 to;             /* 0: what there is now */
+    ngx_uint_t               dry;
+} ngx_mesh_api_revision_t;
+
 
 
 extern ngx_mesh_api_op_t     ngx_mesh_api_route_ops[];

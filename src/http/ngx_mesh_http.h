@@ -33,6 +33,9 @@ typedef struct {
 /* content handler of "mesh_api" */
 ngx_int_t ngx_mesh_api_handler(ngx_http_request_t *r);
 
+/* tells the agent what the API will ask it for */
+void ngx_mesh_api_init(void);
+
 /* adds a response header; both strings stay where they are */
 ngx_int_t ngx_mesh_http_add_header(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);

@@ -1,0 +1,600 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_mesh_api_route.h"
+#include "ngx_mesh_http.h"
+#include "ngx_mesh_journal.h"
+#include "ngx_mesh_operator.h"
+#include "ngx_mesh_registry.h"
+
+
+/*
+ * What the agent does for ngx_mesh_api_revision.c: it reads the journal, may
+ * go back to one of its revisions, and writes the answer to a file.
+ */
+
+
+typedef struct {
+    ngx_mesh_registry_task_t  *task;
+    ngx_mesh_api_revision_t    args;
+    ngx_mesh_store_t          *store;
+    ngx_mesh_json_t            json;
+    ngx_array_t                entries;    /* ngx_mesh_journal_entry_t */
+} ngx_mesh_api_journal_t;
+
+
+static void ngx_mesh_api_journal(ngx_mesh_registry_task_t *task);
+static ngx_int_t ngx_mesh_api_journal_run(ngx_mesh_api_journal_t *j);
+static void ngx_mesh_api_journal_list(ngx_mesh_api_journal_t *j);
+static void ngx_mesh_api_journal_entry(ngx_mesh_api_journal_t *j,
+    ngx_mesh_journal_entry_t *entry);
+static ngx_int_t ngx_mesh_api_journal_get(ngx_mesh_api_journal_t *j);
+static ngx_int_t ngx_mesh_api_journal_diff(ngx_mesh_api_journal_t *j);
+static ngx_int_t ngx_mesh_api_journal_rollback(ngx_mesh_api_journal_t *j);
+static void ngx_mesh_api_journal_rolled(ngx_mesh_api_journal_t *j,
+    uint64_t revision);
+static ngx_int_t ngx_mesh_api_journal_items(ngx_mesh_api_journal_t *j,
+    uint64_t revision, ngx_array_t *items);
+static ngx_int_t ngx_mesh_api_journal_differences(ngx_mesh_api_journal_t *j,
+    ngx_array_t *one, ngx_array_t *two);
+static ngx_int_t ngx_mesh_api_journal_order(ngx_mesh_store_item_t *a,
+    ngx_mesh_store_item_t *b);
+static ngx_int_t ngx_mesh_api_journal_change(ngx_mesh_api_journal_t *j,
+    ngx_mesh_store_item_t *before, ngx_mesh_store_item_t *after);
+static ngx_int_t ngx_mesh_api_journal_spec(ngx_mesh_api_journal_t *j,
+    ngx_mesh_api_type_t *type, ngx_mesh_store_item_t *item);
+static ngx_mesh_api_type_t *ngx_mesh_api_journal_type(ngx_uint_t n);
+static ngx_int_t ngx_libc_cdecl ngx_mesh_api_journal_fail(
+    ngx_mesh_api_journal_t *j, ngx_uint_t status, const char *fmt, ...);
+static ngx_int_t ngx_mesh_api_journal_write(ngx_mesh_api_journal_t *j);
+
+
+void
+ngx_mesh_api_init(void)
+{
+    ngx_mesh_registry_job_handler(NGX_MESH_API_JOB_JOURNAL,
+                                  ngx_mesh_api_journal);
+}
+
+
+static void
+ngx_mesh_api_journal(ngx_mesh_registry_task_t *task)
+{
+    ngx_int_t               rc;
+    ngx_mesh_api_journal_t  j;
+
+    ngx_memzero(&j, sizeof(ngx_mesh_api_journal_t));
+
+    j.task = task;
+    j.store = ngx_mesh_live();
+
+    if (task->args.len < sizeof(ngx_mesh_api_revision_t) || j.store == NULL) {
+        task->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return;
+    }
+
+    ngx_memcpy(&j.args, task->args.data, sizeof(ngx_mesh_api_revision_t));
+    ngx_mesh_json_init(&j.json, task->pool, NULL);
+
+    rc = ngx_mesh_api_journal_run(&j);
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_journal_write(&j);
+    }
+
+    if (rc == NGX_OK) {
+        task->status = NGX_HTTP_OK;
+
+    } else if (rc == NGX_ERROR) {
+        (void) ngx_mesh_api_journal_fail(&j, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                         "there is no memory");
+    }
+}
+
+
+static ngx_int_t
+ngx_mesh_api_journal_run(ngx_mesh_api_journal_t *j)
+{
+    if (ngx_mesh_journal_list(j->task->dir, j->task->pool, &j->entries,
+                              ngx_cycle->log)
+        != NGX_OK)
+    {
+        return ngx_mesh_api_journal_fail(j, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                         "the journal cannot be read");
+    }
+
+    switch (j->args.what) {
+
+    case NGX_MESH_API_REVISIONS:
+        ngx_mesh_api_journal_list(j);
+        return NGX_OK;
+
+    case NGX_MESH_API_REVISION:
+        return ngx_mesh_api_journal_get(j);
+
+    case NGX_MESH_API_DIFF:
+        return ngx_mesh_api_journal_diff(j);
+
+    default:
+        return ngx_mesh_api_journal_rollback(j);
+    }
+}
+
+
+static void
+ngx_mesh_api_journal_list(ngx_mesh_api_journal_t *j)
+{
+    ngx_uint_t                 i;
+    ngx_mesh_journal_entry_t  *entry;
+
+    entry = j->entries.elts;
+
+    ngx_mesh_json_open(&j->json, '{');
+    ngx_mesh_json_key(&j->json, "items");
+    ngx_mesh_json_open(&j->json, '[');
+
+    for (i = 0; i < j->entries.nelts; i++) {
+        ngx_mesh_json_open(&j->json, '{');
+        ngx_mesh_api_journal_entry(j, &entry[i]);
+        ngx_mesh_json_close(&j->json, '}');
+    }
+
+    ngx_mesh_json_close(&j->json, ']');
+    ngx_mesh_json_key(&j->json, "revision");
+    ngx_mesh_json_number(&j->json, ngx_mesh_store_revision(j->store));
+    ngx_mesh_json_close(&j->json, '}');
+}
+
+
+static void
+ngx_mesh_api_journal_entry(ngx_mesh_api_journal_t *j,
+    ngx_mesh_journal_entry_t *entry)
+{
+    u_char     buf[sizeof("1970-01-01T00:00:00.000Z") + NGX_INT64_LEN];
+    ngx_str_t  time;
+
+    time.data = buf;
+    time.len = ngx_mesh_api_date(buf, entry->header.time) - buf;
+
+    ngx_mesh_json_key(&j->json, "revision");
+    ngx_mesh_json_number(&j->json, entry->header.revision);
+    ngx_mesh_json_key(&j->json, "time");
+    ngx_mesh_json_string(&j->json, &time);
+    ngx_mesh_json_key(&j->json, "author");
+    ngx_mesh_json_string(&j->json, &entry->author);
+    ngx_mesh_json_key(&j->json, "comment");
+    ngx_mesh_json_string(&j->json, &entry->comment);
+    ngx_mesh_json_key(&j->json, "nitems");
+    ngx_mesh_json_number(&j->json, entry->header.nitems);
+}
+
+
+static ngx_int_t
+ngx_mesh_api_journal_get(ngx_mesh_api_journal_t *j)
+{
+    ngx_int_t               rc;
+    ngx_str_t               path;
+    ngx_uint_t              i;
+    ngx_array_t             items;
+    ngx_mesh_api_type_t    *type;
+    ngx_mesh_store_item_t  *item;
+
+    rc = ngx_mesh_api_journal_items(j, j->args.revision, &items);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_mesh_json_open(&j->json, '{');
+    ngx_mesh_json_key(&j->json, "revision");
+    ngx_mesh_json_number(&j->json, j->args.revision);
+    ngx_mesh_json_key(&j->json, "items");
+    ngx_mesh_json_open(&j->json, '[');
+
+    item = items.elts;
+
+    for (i = 0; i < items.nelts; i++) {
+        type = ngx_mesh_api_journal_type(item[i].type);
+
+        if (type == NULL) {
+            continue;
+        }
+
+        if (type->path(&item[i], &path, j->task->pool) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_mesh_json_open(&j->json, '{');
+        ngx_mesh_json_key(&j->json, "path");
+        ngx_mesh_json_string(&j->json, &path);
+        ngx_mesh_json_key(&j->json, "spec");
+
+        if (ngx_mesh_api_journal_spec(j, type, &item[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_mesh_json_close(&j->json, '}');
+    }
+
+    ngx_mesh_json_close(&j->json, ']');
+    ngx_mesh_json_close(&j->json, '}');
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_journal_diff(ngx_mesh_api_journal_t *j)
+{
+    ngx_int_t    rc;
+    ngx_array_t  one, two;
+
+    rc = ngx_mesh_api_journal_items(j, j->args.revision, &one);
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_journal_items(j, j->args.to, &two);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_mesh_json_open(&j->json, '{');
+    ngx_mesh_json_key(&j->json, "diff");
+
+    if (ngx_mesh_api_journal_differences(j, &one, &two) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_json_close(&j->json, '}');
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_journal_rollback(ngx_mesh_api_journal_t *j)
+{
+    ngx_int_t                 rc;
+    ngx_uint_t                code;
+    ngx_array_t               now, then;
+    ngx_mesh_store_result_t   result;
+
+    rc = ngx_mesh_api_journal_items(j, 0, &now);
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_journal_items(j, j->args.revision, &then);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (!j->args.dry && ngx_mesh_registry_writable() != NGX_OK) {
+        return ngx_mesh_api_journal_fail(j, 423, "an upgrade is under way");
+    }
+
+    code = ngx_mesh_operator_restore(j->store, then.elts, then.nelts, 0,
+                                     j->args.dry, &result, ngx_cycle->log);
+
+    if (code != NGX_MESH_STORE_OK && code != NGX_MESH_STORE_SAME) {
+        return ngx_mesh_api_journal_fail(j, code == NGX_MESH_STORE_FULL
+                                         ? NGX_HTTP_INSUFFICIENT_STORAGE
+                                         : NGX_HTTP_SERVICE_UNAVAILABLE,
+                                         "that revision cannot be restored: "
+                                         "it needs %uz bytes of the zone, %uz "
+                                         "are free", result.needed,
+                                         result.free);
+    }
+
+    if (code == NGX_MESH_STORE_OK && !j->args.dry) {
+        ngx_mesh_api_journal_rolled(j, result.revision);
+    }
+
+    ngx_mesh_json_open(&j->json, '{');
+    ngx_mesh_json_key(&j->json, "changed");
+    ngx_mesh_json_bool(&j->json, code == NGX_MESH_STORE_OK);
+    ngx_mesh_json_key(&j->json, "revision");
+    ngx_mesh_json_number(&j->json, result.revision);
+
+    if (j->args.dry) {
+        ngx_mesh_json_key(&j->json, "dry_run");
+        ngx_mesh_json_bool(&j->json, 1);
+    }
+
+    ngx_mesh_json_key(&j->json, "diff");
+
+    if (ngx_mesh_api_journal_differences(j, &now, &then) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_json_close(&j->json, '}');
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_mesh_api_journal_rolled(ngx_mesh_api_journal_t *j, uint64_t revision)
+{
+    u_char     buf[sizeof("rollback to revision ") + NGX_INT64_LEN];
+    ngx_str_t  author, comment;
+
+    author.data = j->task->args.data + sizeof(ngx_mesh_api_revision_t);
+    author.len = j->task->args.len - sizeof(ngx_mesh_api_revision_t);
+
+    comment.data = buf;
+    comment.len = ngx_sprintf(buf, "rollback to revision %uL",
+                              j->args.revision)
+                  - buf;
+
+    ngx_mesh_registry_note(revision, &author, &comment);
+    ngx_mesh_registry_committed();
+}
+
+
+/* the operator's items of a revision, 0: as they are now; in order */
+
+static ngx_int_t
+ngx_mesh_api_journal_items(ngx_mesh_api_journal_t *j, uint64_t revision,
+    ngx_array_t *items)
+{
+    uint64_t                   now;
+    ngx_int_t                  rc;
+    ngx_uint_t                 i;
+    ngx_pool_t                *pool;
+    ngx_mesh_journal_t         journal;
+    ngx_mesh_store_item_t     *item;
+    ngx_mesh_journal_entry_t  *entry;
+
+    pool = j->task->pool;
+
+    if (revision == 0) {
+        return ngx_mesh_operator_items(j->store, pool, items, &now);
+    }
+
+    entry = j->entries.elts;
+
+    for (i = 0; i < j->entries.nelts; i++) {
+        if (entry[i].header.revision == revision) {
+            break;
+        }
+    }
+
+    if (i == j->entries.nelts
+        || ngx_mesh_journal_open(j->task->dir, entry[i].header.sequence, pool,
+                                 &journal, ngx_cycle->log)
+           != NGX_OK)
+    {
+        return ngx_mesh_api_journal_fail(j, NGX_HTTP_NOT_FOUND, "there is no "
+                                         "revision %uL in the journal",
+                                         revision);
+    }
+
+    if (ngx_array_init(items, pool, 64, sizeof(ngx_mesh_store_item_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for ( ;; ) {
+        item = ngx_array_push(items);
+        if (item == NULL) {
+            return NGX_ERROR;
+        }
+
+        rc = ngx_mesh_journal_next(&journal, item);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+    }
+
+    items->nelts--;
+
+    return rc == NGX_DONE ? NGX_OK : NGX_ERROR;
+}
+
+
+/* one walk along both */
+
+static ngx_int_t
+ngx_mesh_api_journal_differences(ngx_mesh_api_journal_t *j, ngx_array_t *one,
+    ngx_array_t *two)
+{
+    ngx_int_t               order;
+    ngx_uint_t              i, k;
+    ngx_mesh_store_item_t  *a, *b;
+
+    a = one->elts;
+    b = two->elts;
+
+    ngx_mesh_json_open(&j->json, '[');
+
+    for (i = 0, k = 0; i < one->nelts || k < two->nelts; /* void */ ) {
+
+        order = (i == one->nelts) ? 1
+                : (k == two->nelts) ? -1
+                : ngx_mesh_api_journal_order(&a[i], &b[k]);
+
+        if ((order != 0 || !ngx_mesh_api_equal(&a[i].value, &b[k].value))
+            && ngx_mesh_api_journal_change(j, order <= 0 ? &a[i] : NULL,
+                                           order >= 0 ? &b[k] : NULL)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        i += (order <= 0);
+        k += (order >= 0);
+    }
+
+    ngx_mesh_json_close(&j->json, ']');
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_journal_order(ngx_mesh_store_item_t *a, ngx_mesh_store_item_t *b)
+{
+    ngx_int_t  rc;
+
+    if (a->type != b->type) {
+        return a->type < b->type ? -1 : 1;
+    }
+
+    rc = ngx_memcmp(a->key.data, b->key.data, ngx_min(a->key.len, b->key.len));
+
+    if (rc) {
+        return rc < 0 ? -1 : 1;
+    }
+
+    return a->key.len == b->key.len ? 0 : a->key.len < b->key.len ? -1 : 1;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_journal_change(ngx_mesh_api_journal_t *j,
+    ngx_mesh_store_item_t *before, ngx_mesh_store_item_t *after)
+{
+    ngx_str_t               path;
+    ngx_mesh_api_type_t    *type;
+    ngx_mesh_store_item_t  *item;
+
+    item = before ? before : after;
+    type = ngx_mesh_api_journal_type(item->type);
+
+    if (type == NULL) {
+        return NGX_OK;
+    }
+
+    if (type->path(item, &path, j->task->pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_json_open(&j->json, '{');
+    ngx_mesh_json_key(&j->json, "op");
+    ngx_mesh_json_text(&j->json, before == NULL ? "create"
+                                 : after == NULL ? "delete" : "update");
+    ngx_mesh_json_key(&j->json, "path");
+    ngx_mesh_json_string(&j->json, &path);
+    ngx_mesh_json_key(&j->json, "before");
+
+    if (ngx_mesh_api_journal_spec(j, type, before) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_json_key(&j->json, "after");
+
+    if (ngx_mesh_api_journal_spec(j, type, after) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_json_close(&j->json, '}');
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_journal_spec(ngx_mesh_api_journal_t *j, ngx_mesh_api_type_t *type,
+    ngx_mesh_store_item_t *item)
+{
+    if (item == NULL) {
+        ngx_mesh_json_null(&j->json);
+        return NGX_OK;
+    }
+
+    return type->spec(&j->json, item, j->task->pool);
+}
+
+
+static ngx_mesh_api_type_t *
+ngx_mesh_api_journal_type(ngx_uint_t n)
+{
+    ngx_mesh_api_type_t  *type;
+
+    for (type = ngx_mesh_api_types; type->type; type++) {
+        if (type->type == n) {
+            return type;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* NGX_DECLINED */
+
+static ngx_int_t
+ngx_mesh_api_journal_fail(ngx_mesh_api_journal_t *j, ngx_uint_t status,
+    const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    p = j->task->result.data;
+
+    va_start(args, fmt);
+    j->task->result.len = ngx_vslprintf(p, p + NGX_MESH_JOB_RESULT, fmt, args)
+                          - p;
+    va_end(args);
+
+    j->task->status = status;
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_journal_write(ngx_mesh_api_journal_t *j)
+{
+    int         fd;
+    ssize_t     n;
+    ngx_err_t   err;
+    ngx_str_t   text;
+
+    if (ngx_mesh_json_join(&j->json, &text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    fd = ngx_mesh_registry_job_output(j->task, &err);
+
+    if (fd == -1) {
+        return ngx_mesh_api_journal_fail(j, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                         "the answer cannot be written, "
+                                         "error %d", err);
+    }
+
+    while (text.len) {
+        n = write(fd, text.data, text.len);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+
+        if (n <= 0) {
+            err = ngx_errno;
+            (void) ngx_close_file(fd);
+
+            return ngx_mesh_api_journal_fail(j, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                             "the answer cannot be written, "
+                                             "error %d", err);
+        }
+
+        text.data += n;
+        text.len -= n;
+    }
+
+    (void) ngx_close_file(fd);
+
+    return NGX_OK;
+}
