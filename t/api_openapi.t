@@ -110,6 +110,7 @@ my %samples = (
     Service => { balancer => 'random' },
     NewService => { name => 'demo.Posted' },
     Endpoint => { address => '10.0.0.1', port => 20880 },
+    NewEndpoint => { address => '10.0.0.1', port => 20880 },
     Override => { weight => 5 },
     Route => { match => { method => 'x' }, deny => 'no' },
     Snapshot => { items => [] },

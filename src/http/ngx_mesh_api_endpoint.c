@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_mesh_api.h"
+#include "ngx_mesh_api_route.h"
 #include "ngx_mesh_api_endpoint.h"
 
 
@@ -37,7 +37,7 @@ static void ngx_mesh_api_endpoint_status(ngx_mesh_json_t *json,
     offsetof(ngx_mesh_api_endpoint_t, f)
 
 
-static ngx_mesh_api_field_t  ngx_mesh_api_endpoint_fields[] = {
+ngx_mesh_api_field_t  ngx_mesh_api_endpoint_fields[] = {
     { "address", NGX_MESH_API_STRING, ngx_mesh_api_endpoint_offset(address),
       512, "IP address, or unix:PATH" },
     { "port", NGX_MESH_API_NUMBER, ngx_mesh_api_endpoint_offset(port), 65535,

@@ -79,6 +79,9 @@ ngx_mesh_api_op_t  ngx_mesh_api_openapi_ops[] = {
 static ngx_mesh_api_schema_t  ngx_mesh_api_schemas[] = {
     { "Service", ngx_mesh_api_service_fields, NULL },
     { "NewService", ngx_mesh_api_service_fields, "[\"name\"]" },
+    { "Endpoint", ngx_mesh_api_endpoint_fields, NULL },
+    { "NewEndpoint", ngx_mesh_api_endpoint_fields, "[\"address\"]" },
+    { "Override", ngx_mesh_api_override_fields, NULL },
     { "Call", ngx_mesh_api_explain_fields, "[\"service\"]" },
     { NULL, NULL, NULL }
 };
@@ -142,10 +145,10 @@ static ngx_mesh_api_shape_t  ngx_mesh_api_shapes[] = {
     { "services/{service}/endpoints", NGX_HTTP_GET, NULL,
       NGX_MESH_API_REF "List\"}" },
     { "services/{service}/endpoints", NGX_HTTP_PUT,
-      "{\"type\":\"array\",\"items\":" NGX_MESH_API_REF "Endpoint\"}}",
+      "{\"type\":\"array\",\"items\":" NGX_MESH_API_REF "NewEndpoint\"}}",
       NULL },
     { "services/{service}/endpoints", NGX_HTTP_POST,
-      NGX_MESH_API_REF "Endpoint\"}", NULL },
+      NGX_MESH_API_REF "NewEndpoint\"}", NULL },
     { "services/{service}/endpoints/{id}", NGX_MESH_API_ANY,
       NGX_MESH_API_REF "Endpoint\"}", NULL },
     { "services/{service}/endpoints/{id}/override", NGX_MESH_API_ANY,
@@ -186,6 +189,15 @@ static struct {
 /* schemas that are no list of fields, as members of an object */
 
 static char  ngx_mesh_api_openapi_fixed[] =
+    "\"Batch\":{\"type\":\"object\",\"required\":[\"ops\"],"
+      "\"additionalProperties\":false,\"properties\":{"
+        "\"ops\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
+          "\"required\":[\"method\",\"path\"],"
+          "\"additionalProperties\":false,\"properties\":{"
+            "\"method\":{\"enum\":[\"POST\",\"PUT\",\"PATCH\",\"DELETE\"]},"
+            "\"path\":{\"type\":\"string\"},\"body\":{},"
+            "\"if_match\":{\"type\":\"string\"},"
+            "\"if_none_match\":{\"type\":\"string\"}}}}}},"
     "\"Error\":{\"type\":\"object\",\"required\":[\"error\"],"
       "\"properties\":{\"error\":{\"type\":\"object\","
         "\"required\":[\"status\",\"text\",\"code\"],\"properties\":{"

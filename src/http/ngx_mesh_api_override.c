@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_mesh_api.h"
+#include "ngx_mesh_api_route.h"
 #include "ngx_mesh_api_endpoint.h"
 
 
@@ -66,7 +66,7 @@ static uint64_t ngx_mesh_api_now(void);
 
 /* bits of what was seen follow this order */
 
-static ngx_mesh_api_field_t  ngx_mesh_api_override_fields[] = {
+ngx_mesh_api_field_t  ngx_mesh_api_override_fields[] = {
     { "weight", NGX_MESH_API_NUMBER, ngx_mesh_api_override_offset(weight),
       1000000, "In place of the endpoint's own" },
     { "drain", NGX_MESH_API_BOOL, ngx_mesh_api_override_offset(drain), 0,
