@@ -25,6 +25,7 @@ my $t = Mesh::Test->new(timeout => 600);
 
 $t->write_conf(conf(
     service => 'endpoint 127.0.0.1:1;',
+    mesh => 'state_path %%DIR%%/state;',
     http => 'location /api/ { mesh_api write=on; }'));
 $t->run;
 

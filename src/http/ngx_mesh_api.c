@@ -422,7 +422,7 @@ static ngx_int_t
 ngx_mesh_api_conditions(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 {
     off_t       n;
-    ngx_str_t  *value, dry;
+    ngx_str_t  *value;
 
     if (r->headers_in.if_match) {
         call->if_match = r->headers_in.if_match->value;
@@ -446,16 +446,15 @@ ngx_mesh_api_conditions(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
         call->expect = n;
     }
 
-    if (ngx_mesh_api_arg(call, "dry_run", &dry) == NGX_OK) {
-        call->dry = !(dry.len == 1 && dry.data[0] == '0');
+    if (ngx_mesh_api_arg_flag(call, "dry_run", &call->dry) != NGX_OK) {
+        return call->error.status ? NGX_DECLINED : NGX_ERROR;
+    }
 
-        if (call->dry && (call->op->flags & NGX_MESH_API_WRITE)
-            && !(call->op->flags & (NGX_MESH_API_COMMIT|NGX_MESH_API_DRY)))
-        {
-            return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST,
-                                     "BadArgument", NULL,
-                                     "dry_run is not for this operation");
-        }
+    if (call->dry && (call->op->flags & NGX_MESH_API_WRITE)
+        && !(call->op->flags & (NGX_MESH_API_COMMIT|NGX_MESH_API_DRY)))
+    {
+        return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST, "BadArgument",
+                                 NULL, "dry_run is not for this operation");
     }
 
     return NGX_OK;

@@ -170,6 +170,10 @@ ngx_int_t ngx_mesh_api_arg(ngx_mesh_api_call_t *call, char *name,
 ngx_int_t ngx_mesh_api_arg_number(ngx_mesh_api_call_t *call, char *name,
     ngx_uint_t *n);
 
+/* the same for "0" and "1" */
+ngx_int_t ngx_mesh_api_arg_flag(ngx_mesh_api_call_t *call, char *name,
+    ngx_uint_t *flag);
+
 /* a segment of a path */
 ngx_int_t ngx_mesh_api_escape(ngx_pool_t *pool, ngx_str_t *src,
     ngx_str_t *dst);

@@ -88,6 +88,34 @@ ngx_mesh_api_arg_number(ngx_mesh_api_call_t *call, char *name, ngx_uint_t *n)
 }
 
 
+/* what is neither is an error: it might have been meant for a dry run */
+
+ngx_int_t
+ngx_mesh_api_arg_flag(ngx_mesh_api_call_t *call, char *name, ngx_uint_t *flag)
+{
+    ngx_int_t  rc;
+    ngx_str_t  value;
+
+    *flag = 0;
+
+    rc = ngx_mesh_api_arg(call, name, &value);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_OK : rc;
+    }
+
+    if (value.len != 1 || (value.data[0] != '0' && value.data[0] != '1')) {
+        return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST, "BadArgument",
+                                 NULL, "argument \"%s\" must be 0 or 1",
+                                 name);
+    }
+
+    *flag = (value.data[0] == '1');
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_mesh_api_escape(ngx_pool_t *pool, ngx_str_t *src, ngx_str_t *dst)
 {

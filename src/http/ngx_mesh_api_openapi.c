@@ -31,7 +31,7 @@ typedef struct {
 typedef struct {
     char                  *name;
     char                  *in;
-    char                  *paths;          /* prefix of the operation's path */
+    char                  *path;
     ngx_uint_t             methods;
     char                  *schema;
     char                  *summary;
@@ -95,6 +95,10 @@ static ngx_mesh_api_parameter_t  ngx_mesh_api_parameters[] = {
       "{\"type\":\"integer\",\"minimum\":0}",
       "Members in one answer, 0: all" },
 
+    { "limit", "query", "services/{service}/endpoints", NGX_HTTP_GET,
+      "{\"type\":\"integer\",\"minimum\":0}",
+      "Members in one answer, 0: all" },
+
     { "limit", "query", "routes", NGX_HTTP_GET,
       "{\"type\":\"integer\",\"minimum\":0}",
       "Members in one answer, 0: all" },
@@ -124,7 +128,7 @@ static ngx_mesh_api_parameter_t  ngx_mesh_api_parameters[] = {
     { "prune", "query", "snapshot", NGX_HTTP_PUT, "{\"enum\":[\"0\",\"1\"]}",
       "1: what is not in the document is removed" },
 
-    { "force", "query", "services", NGX_HTTP_DELETE,
+    { "force", "query", "services/{service}", NGX_HTTP_DELETE,
       "{\"enum\":[\"0\",\"1\"]}",
       "1: endpoints of other owners are removed too" },
 
@@ -525,22 +529,14 @@ ngx_mesh_api_openapi_parameters(ngx_mesh_json_t *json, ngx_mesh_api_op_t *op)
     for (parameter = ngx_mesh_api_parameters; parameter->name; parameter++) {
 
         if ((parameter->methods & op->method) == 0
-            || op->path.len < ngx_strlen(parameter->paths)
-            || ngx_strncmp(op->path.data, parameter->paths,
-                           ngx_strlen(parameter->paths))
-               != 0)
+            || op->path.len != ngx_strlen(parameter->path)
+            || ngx_memcmp(op->path.data, parameter->path, op->path.len) != 0)
         {
             continue;
         }
 
         name.data = (u_char *) parameter->name;
         name.len = ngx_strlen(parameter->name);
-
-        /* members of collections are not listed */
-
-        if (ngx_strcmp(parameter->name, "limit") == 0 && last[-1] == '}') {
-            continue;
-        }
 
         ngx_mesh_api_openapi_parameter(json, &name, parameter->in,
                                        parameter->schema, parameter->summary);
@@ -599,7 +595,7 @@ ngx_mesh_api_openapi_answers(ngx_mesh_json_t *json, ngx_mesh_api_op_t *op,
         { 412, 1, "It is not as the request demands" },
         { 413, 1, "The body is too large" },
         { 415, 1, "The body is no application/json" },
-        { 422, 1, "A field is wrong" },
+        { 422, 0, "A field is wrong" },
         { 423, 1, "Not now: the table is another instance's" },
         { 503, 0, "Not now" },
         { 507, 1, "The zone is full" },

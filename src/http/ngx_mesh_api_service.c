@@ -520,11 +520,13 @@ ngx_mesh_api_service_empty(ngx_mesh_api_call_t *call,
     ngx_mesh_service_t *service)
 {
     ngx_int_t   rc;
-    ngx_str_t   value;
     ngx_uint_t  force;
 
-    force = (ngx_mesh_api_arg(call, "force", &value) == NGX_OK
-             && !(value.len == 1 && value.data[0] == '0'));
+    rc = ngx_mesh_api_arg_flag(call, "force", &force);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     rc = ngx_mesh_api_service_inside(call, service, NGX_MESH_ITEM_ENDPOINT,
                                      force);

@@ -188,11 +188,15 @@ ngx_mesh_api_snapshot_put(ngx_mesh_api_call_t *call)
 {
     cJSON                *items, *value;
     ngx_int_t             rc;
-    ngx_str_t             prune;
+    ngx_uint_t            prune;
     ngx_mesh_api_at_t     list, at;
     ngx_mesh_api_call_t   sub;
 
-    rc = ngx_mesh_api_snapshot_expect(call);
+    rc = ngx_mesh_api_arg_flag(call, "prune", &prune);
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_snapshot_expect(call);
+    }
 
     if (rc != NGX_OK) {
         return rc;
@@ -236,15 +240,7 @@ ngx_mesh_api_snapshot_put(ngx_mesh_api_call_t *call)
         at.index++;
     }
 
-    rc = ngx_mesh_api_arg(call, "prune", &prune);
-
-    if (rc == NGX_DECLINED || (rc == NGX_OK && prune.len == 1
-                               && prune.data[0] == '0'))
-    {
-        return NGX_OK;
-    }
-
-    return rc == NGX_OK ? ngx_mesh_api_snapshot_prune(call) : rc;
+    return prune ? ngx_mesh_api_snapshot_prune(call) : NGX_OK;
 }
 
 
