@@ -59,7 +59,6 @@ typedef struct {
 } ngx_mesh_api_revision_t;
 
 
-
 extern ngx_mesh_api_op_t     ngx_mesh_api_route_ops[];
 extern ngx_mesh_api_op_t     ngx_mesh_api_explain_ops[];
 extern ngx_mesh_api_op_t     ngx_mesh_api_watch_ops[];
