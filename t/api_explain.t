@@ -29,7 +29,7 @@ $t->write_conf(conf(
     route no { match method=no app=bad; deny "not you"; }
     route some { match method=some percent=5; to label=v=2; }
 ROUTES
-    http => 'location /api/ { mesh_api; }'));
+    web => 'location /api/ { mesh_api; }'));
 $t->run;
 
 sub ask {

@@ -19,7 +19,7 @@ my $t = Mesh::Test->new;
 
 $t->write_conf(conf(
     service => 'endpoint 127.0.0.1:1;',
-    http => 'location /api/ { mesh_api write=on; }'));
+    web => 'location /api/ { mesh_api write=on; }'));
 $t->run;
 
 my $r = $t->http('GET', '/api/1/openapi.json');

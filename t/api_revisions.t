@@ -20,7 +20,7 @@ my $json = JSON::PP->new->canonical;
 $t->write_conf(conf(
     service => 'endpoint 127.0.0.1:1;',
     mesh => 'state_path %%DIR%%/state;',
-    http => 'location /api/ { mesh_api write=on audit=%%DIR%%/audit.log; }'));
+    web => 'location /api/ { mesh_api write=on audit=%%DIR%%/audit.log; }'));
 $t->run;
 
 sub api {
@@ -124,7 +124,7 @@ is(api('GET', 'routes/b')->{status}, 200, '... does it');
 $t->write_conf(conf(
     service => 'endpoint 127.0.0.1:1;',
     mesh => 'state_path off;',
-    http => 'location /api/ { mesh_api write=on; }'));
+    web => 'location /api/ { mesh_api write=on; }'));
 ok($t->reload(gone => 1), 'a reload');
 $r = api('GET', 'revisions');
 is($r->{status}, 503, 'no journal');

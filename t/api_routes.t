@@ -24,7 +24,7 @@ $t->write_conf(conf(
     service => "endpoint @{[$one->address]} label=v=1;"
                . " endpoint @{[$two->address]} label=v=2;",
     mesh => 'route fixed { match method=fixed; to label=v=1; }',
-    http => 'location /api/ { mesh_api write=on; }'));
+    web => 'location /api/ { mesh_api write=on; }'));
 $t->run;
 
 my $client = $t->tcp('rpc');

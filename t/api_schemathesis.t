@@ -26,7 +26,7 @@ my $t = Mesh::Test->new(timeout => 600);
 $t->write_conf(conf(
     service => 'endpoint 127.0.0.1:1;',
     mesh => 'state_path %%DIR%%/state;',
-    http => 'location /api/ { mesh_api write=on; }'));
+    web => 'location /api/ { mesh_api write=on; }'));
 $t->run;
 
 # a request that is wrong in two ways may be refused for either

@@ -20,7 +20,7 @@ my $json = JSON::PP->new->canonical;
 $t->write_conf(conf(
     service => 'endpoint 127.0.0.1:1;',
     mesh => 'route fixed { match method=fixed; deny; }',
-    http => 'location /api/ { mesh_api write=on; client_max_body_size 8m; }'));
+    web => 'location /api/ { mesh_api write=on; client_max_body_size 8m; }'));
 $t->run;
 
 sub api {

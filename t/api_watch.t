@@ -27,7 +27,7 @@ my $t = Mesh::Test->new;
 $t->write_conf(conf(
     main => 'worker_processes 2;',
     service => 'endpoint 127.0.0.1:1;',
-    http => 'location /api/ { mesh_api write=on; }'));
+    web => 'location /api/ { mesh_api write=on; }'));
 $t->run;
 
 sub api {

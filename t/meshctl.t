@@ -21,7 +21,7 @@ my $program = "$FindBin::Bin/../util/meshctl";
 $t->write_conf(conf(
     service => 'endpoint 127.0.0.1:1;',
     mesh => 'route fixed { match method=fixed; deny; }',
-    http => 'location /api/ { mesh_api write=on; }'
+    web => 'location /api/ { mesh_api write=on; }'
             . ' location /read/ { mesh_api; }'));
 $t->run;
 

@@ -100,7 +100,8 @@ is(join(' ', sort($readme =~ /^\| `\$(\w+)`\*?/mg)),
 
 # metrics
 
-my $metrics = source('src/table/ngx_mesh_metrics_text.c');
+my $metrics = source('src/table/ngx_mesh_metrics_text.c')
+              . source('src/table/ngx_mesh_table_text.c');
 my %family;
 
 $family{$1} = $2 while $metrics

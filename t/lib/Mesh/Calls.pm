@@ -16,13 +16,13 @@ my $id = 1_000_000;
 
 # conf(service => "inside of service demo.Echo {}", server => "more
 # directives", mesh => "more of mesh {}", main => "main context",
-# stream => "more of stream {}", http => "more of a server in http {}", pass =>
+# stream => "more of stream {}", web => "more of a server in http {}", pass =>
 # "protocol")
 
 sub conf {
     my (%o) = @_;
 
-    my %in = map { $_ => $o{$_} // '' } qw(service server mesh main stream http);
+    my %in = map { $_ => $o{$_} // '' } qw(service server mesh main stream web);
 
     # a test of one protocol may be run again with a declared copy of it
     my $pass = $o{pass} // $ENV{TEST_MESH_PASS} // 'dubbo';
@@ -58,7 +58,7 @@ http {
     server {
         listen 127.0.0.1:%%PORT_http%%;
         location /metrics { mesh_metrics; }
-        $in{http}
+        $in{web}
     }
 }
 CONF
