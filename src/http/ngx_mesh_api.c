@@ -504,6 +504,12 @@ ngx_mesh_api_run(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
         ngx_mesh_api_audit(r, call);
     }
 
+    if (rc == NGX_OK && call->committed
+        && ngx_mesh_api_durable(r, call) == NGX_DONE)
+    {
+        return NGX_DONE;
+    }
+
     return ngx_mesh_api_send(r, call, allow);
 }
 

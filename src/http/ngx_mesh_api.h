@@ -101,6 +101,7 @@ struct ngx_mesh_api_call_s {
     ngx_str_t                by;         /* whose wish it is */
     ngx_uint_t               merge;      /* a PATCH */
     ngx_uint_t               dry;
+    ngx_uint_t               committed;  /* its answer is not at its end */
 
     /* preconditions; data NULL: none */
 
@@ -411,6 +412,12 @@ ngx_int_t ngx_mesh_api_page(ngx_mesh_api_call_t *call, ngx_uint_t type,
 /* header and first part of the answer to a call, or its error */
 ngx_int_t ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
     ngx_str_t *allow);
+
+
+/* ngx_mesh_api_durable.c: ends the answer to a call that has committed.
+   NGX_DONE: it is sent later, from there */
+ngx_int_t ngx_mesh_api_durable(ngx_http_request_t *r,
+    ngx_mesh_api_call_t *call);
 
 
 /* ngx_mesh_api_audit.c */

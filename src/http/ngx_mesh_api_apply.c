@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_mesh_api.h"
+#include "ngx_mesh_registry.h"
 
 
 /* others may write the same meanwhile: one of all that try gets on each time */
@@ -16,6 +17,8 @@
 #define NGX_MESH_API_TRIES   1000
 
 #define NGX_MESH_API_ERROR   1024
+
+#define NGX_MESH_API_LOCKED  423
 
 
 static ngx_int_t ngx_mesh_api_try(ngx_mesh_api_call_t *call,
@@ -98,6 +101,12 @@ ngx_mesh_api_commit(ngx_mesh_api_call_t *call)
 {
     ngx_uint_t  rc;
 
+    if (!call->dry && ngx_mesh_registry_writable() != NGX_OK) {
+        return ngx_mesh_api_fail(call, NGX_MESH_API_LOCKED, "Frozen",
+                                 "try again in a second",
+                                 "an upgrade of nginx is under way");
+    }
+
     rc = ngx_mesh_api_tx_commit(call->tx, call->expect, call->dry, call->log);
 
     if (call->tx->result.revision) {
@@ -109,6 +118,10 @@ ngx_mesh_api_commit(ngx_mesh_api_call_t *call)
     case NGX_MESH_STORE_OK:
         if (!call->dry) {
             call->old = call->revision - 1;
+            call->committed = 1;
+
+            ngx_mesh_registry_note(call->revision, &call->by, &call->path);
+            ngx_mesh_registry_committed();
             ngx_mesh_api_no_room = 0;
         }
 
@@ -201,7 +214,9 @@ ngx_mesh_api_answer(ngx_mesh_api_call_t *call, ngx_uint_t changed)
         return NGX_ERROR;
     }
 
-    ngx_mesh_json_close(json, '}');
+    if (!call->committed) {
+        ngx_mesh_json_close(json, '}');
+    }
 
     if (call->dry) {
         return NGX_OK;

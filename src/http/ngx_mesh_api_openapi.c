@@ -238,6 +238,7 @@ static char  ngx_mesh_api_openapi_fixed[] =
       "\"required\":[\"changed\",\"revision\"],\"properties\":{"
         "\"changed\":{\"type\":\"boolean\"},"
         "\"revision\":{\"type\":\"integer\"},"
+        "\"durable\":{\"type\":\"boolean\"},"
         "\"dry_run\":{\"type\":\"boolean\"},\"bytes\":{\"type\":\"integer\"},"
         "\"diff\":{\"type\":\"array\",\"items\":"
           NGX_MESH_API_REF "Change\"}}}},"

@@ -45,6 +45,8 @@ static ngx_str_t  ngx_mesh_api_cache_control = ngx_string("Cache-Control");
 static ngx_str_t  ngx_mesh_api_no_store = ngx_string("no-store");
 static ngx_str_t  ngx_mesh_api_allow_name = ngx_string("Allow");
 static ngx_str_t  ngx_mesh_api_location_name = ngx_string("Location");
+static ngx_str_t  ngx_mesh_api_retry_name = ngx_string("Retry-After");
+static ngx_str_t  ngx_mesh_api_retry = ngx_string("1");
 static ngx_str_t  ngx_mesh_api_etag_name = ngx_string("ETag");
 static ngx_str_t  ngx_mesh_api_revision_name = ngx_string("X-Mesh-Revision");
 
@@ -218,6 +220,14 @@ ngx_mesh_api_headers(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
          || call->method == NGX_HTTP_OPTIONS)
         && allow->len
         && ngx_mesh_http_add_header(r, &ngx_mesh_api_allow_name, allow)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (call->status == 423
+        && ngx_mesh_http_add_header(r, &ngx_mesh_api_retry_name,
+                                    &ngx_mesh_api_retry)
            != NGX_OK)
     {
         return NGX_ERROR;
