@@ -309,7 +309,7 @@ ngx_mesh_agent_journal_save(ngx_mesh_lease_t *lease, uint64_t *revision,
             region->sequence = header.sequence;
             (void) ngx_atomic_fetch_add(&region->written, 1);
 
-            ngx_mesh_journal_tidy(lease->dir,
+            ngx_mesh_journal_tidy(lease->dir, header.sequence,
                                   ngx_mesh_registry_conf->state_keep,
                                   ngx_cycle->log);
         }

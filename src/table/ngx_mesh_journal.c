@@ -332,11 +332,12 @@ failed:
 
 
 void
-ngx_mesh_journal_tidy(int dir, ngx_uint_t keep, ngx_log_t *log)
+ngx_mesh_journal_tidy(int dir, uint64_t newest, ngx_uint_t keep,
+    ngx_log_t *log)
 {
     u_char        name[NGX_MESH_JOURNAL_NAME];
     uint64_t     *sequence;
-    ngx_uint_t    i;
+    ngx_uint_t    i, n;
     ngx_pool_t   *pool;
     ngx_array_t   sequences;
 
@@ -348,7 +349,12 @@ ngx_mesh_journal_tidy(int dir, ngx_uint_t keep, ngx_log_t *log)
     if (ngx_mesh_journal_sequences(dir, pool, &sequences, log) == NGX_OK) {
         sequence = sequences.elts;
 
-        for (i = keep; i < sequences.nelts; i++) {
+        for (i = 0, n = 0; i < sequences.nelts; i++) {
+
+            if (sequence[i] > newest || n++ < keep) {
+                continue;
+            }
+
             ngx_mesh_journal_name(name, sequence[i]);
             (void) unlinkat(dir, (char *) name, 0);
         }

@@ -73,8 +73,12 @@ ngx_int_t ngx_mesh_journal_write(int dir, ngx_mesh_journal_header_t *header,
     ngx_uint_t n, ngx_mesh_journal_header_t *same, ngx_err_t *failed,
     ngx_log_t *log);
 
-/* removes all but the newest files; what it cannot remove it leaves */
-void ngx_mesh_journal_tidy(int dir, ngx_uint_t keep, ngx_log_t *log);
+/*
+ * Removes all but so many files up to the newest one that is good; what it
+ * cannot remove it leaves, and files after it, which are damaged, too.
+ */
+void ngx_mesh_journal_tidy(int dir, uint64_t newest, ngx_uint_t keep,
+    ngx_log_t *log);
 
 /*
  * The files of which at least the header is good, newest first, as entries

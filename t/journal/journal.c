@@ -166,12 +166,23 @@ read_tests(int dir)
         (void) save(dir, i, items, i, &header, NULL);
     }
 
-    ngx_mesh_journal_tidy(dir, 5, &test_log);
+    ngx_mesh_journal_tidy(dir, 29, 5, &test_log);
     ok(ngx_mesh_journal_list(dir, pool, &entries, &test_log) == NGX_OK
        && entries.nelts == 5, "five are kept");
     ok(newest(dir) == 29, "... the newest of them");
 
-    ngx_mesh_journal_tidy(dir, 0, &test_log);
+    for (i = 30; i < 36; i++) {
+        (void) save(dir, i, items, i, &header, NULL);
+    }
+
+    ngx_mesh_journal_tidy(dir, 29, 2, &test_log);
+    ok(ngx_mesh_journal_open(dir, 28, pool, &journal, &test_log) == NGX_OK
+       && ngx_mesh_journal_open(dir, 27, pool, &journal, &test_log)
+          == NGX_DECLINED
+       && newest(dir) == 35,
+       "those after the newest good one do not count");
+
+    ngx_mesh_journal_tidy(dir, 99, 0, &test_log);
     ngx_destroy_pool(pool);
 }
 
@@ -243,7 +254,7 @@ torn_tests(int dir)
 
     ok(!wrong && newest(dir) == 2, "whole again");
 
-    ngx_mesh_journal_tidy(dir, 0, &test_log);
+    ngx_mesh_journal_tidy(dir, 99, 0, &test_log);
 }
 
 
