@@ -107,7 +107,7 @@ void ngx_mesh_registry_status(ngx_mesh_registry_status_t *status);
 /*
  * Whether the operator's changes may be committed here.  NGX_OK;
  * NGX_BUSY: the lease is another instance's, or this zone has a successor:
- * they would be lost.
+ * they would be lost; NGX_AGAIN: no agent of this zone has had the lease yet.
  */
 ngx_int_t ngx_mesh_registry_writable(void);
 
