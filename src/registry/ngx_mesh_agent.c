@@ -284,6 +284,10 @@ ngx_mesh_agent_woken(void)
 
     agent = &ngx_mesh_agent;
 
+    if (!agent->started) {
+        return;
+    }
+
     /* after an error it waits for its time */
 
     if (agent->lease.held && ngx_mesh_registry_region->error
@@ -409,19 +413,35 @@ ngx_mesh_agent_lose(ngx_uint_t state)
 }
 
 
-/* master_process off */
+/* master_process off: at the end, and before another configuration */
 
 void
 ngx_mesh_agent_stop(void)
 {
-    if (ngx_mesh_agent.started && ngx_process == NGX_PROCESS_SINGLE) {
+    ngx_mesh_agent_t  *agent;
 
-        if (ngx_mesh_agent_writes()) {
-            ngx_mesh_agent_journal_write(&ngx_mesh_agent.lease);
-        }
+    agent = &ngx_mesh_agent;
 
-        ngx_mesh_agent_lose(NGX_MESH_LEASE_NONE);
+    if (!agent->started || ngx_process != NGX_PROCESS_SINGLE) {
+        return;
     }
+
+    if (ngx_mesh_agent_writes()) {
+        ngx_mesh_agent_journal_write(&agent->lease);
+    }
+
+    ngx_mesh_agent_lose(NGX_MESH_LEASE_NONE);
+
+    if (agent->beat.timer_set) {
+        ngx_del_timer(&agent->beat);
+    }
+
+    if (agent->work.timer_set) {
+        ngx_del_timer(&agent->work);
+    }
+
+    ngx_mesh_registry_region->agent.pid = 0;
+    agent->started = 0;
 }
 
 
@@ -471,12 +491,14 @@ ngx_mesh_agent_exit(void)
 static void
 ngx_mesh_agent_wait(void)
 {
-    ngx_msec_t         begun, limit;
-    ngx_event_t        ask;
-    ngx_core_conf_t   *ccf;
-    ngx_mesh_agent_t  *agent;
+    ngx_msec_t                   begun, limit;
+    ngx_event_t                  ask;
+    ngx_core_conf_t             *ccf;
+    ngx_mesh_agent_t            *agent;
+    ngx_mesh_registry_region_t  *region;
 
     agent = &ngx_mesh_agent;
+    region = ngx_mesh_registry_region;
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
                                            ngx_core_module);
@@ -485,7 +507,7 @@ ngx_mesh_agent_wait(void)
     begun = ngx_current_msec;
     limit = ccf->shutdown_timeout;
 
-    ngx_mesh_registry_region->leaving = 1;
+    region->leaving = 1;
 
     ngx_mesh_agent_event(&ask, ngx_mesh_agent_ask_handler);
 
@@ -501,8 +523,8 @@ ngx_mesh_agent_wait(void)
         if (ngx_terminate
             || getppid() != ngx_parent
             || !ngx_mesh_agent_writes()
-            || ngx_mesh_registry_region->agent.pid
-               != (ngx_atomic_uint_t) ngx_pid
+            || region->unwanted
+            || region->agent.pid != (ngx_atomic_uint_t) ngx_pid
             || ngx_mesh_lease_wanted(&agent->lease)
             || ngx_mesh_metrics_total(NGX_MESH_G_REQUESTS) <= 0
             || (limit && ngx_current_msec - begun >= limit))

@@ -15,6 +15,9 @@
 static ngx_mesh_journal_header_t  ngx_mesh_agent_written;
 static ngx_uint_t                 ngx_mesh_agent_known;
 
+/* why the newest file is not in the table; it would be lost behind another */
+static ngx_err_t                  ngx_mesh_agent_unread;
+
 
 static ngx_uint_t ngx_mesh_agent_journal_ours(
     ngx_mesh_journal_header_t *header);
@@ -38,6 +41,7 @@ ngx_mesh_agent_journal_adopt(ngx_mesh_lease_t *lease)
 
     region = ngx_mesh_registry_region;
     ngx_mesh_agent_known = 0;
+    ngx_mesh_agent_unread = ENOMEM;
 
     pool = ngx_create_pool(16384, ngx_cycle->log);
     if (pool == NULL) {
@@ -49,17 +53,21 @@ ngx_mesh_agent_journal_adopt(ngx_mesh_lease_t *lease)
     rc = ngx_mesh_journal_newest(lease->dir, 0, pool, &journal,
                                  ngx_cycle->log);
 
+    ngx_mesh_agent_unread = (rc == NGX_ERROR) ? EIO : 0;
+
     if (rc == NGX_OK) {
         ngx_mesh_agent_written = journal.header;
         ngx_mesh_agent_known = 1;
+    }
 
-        if (!region->moved
-            && journal.header.sequence > region->sequence
-            && !ngx_mesh_agent_journal_ours(&journal.header)
-            && ngx_mesh_agent_journal_import(&journal, pool, 0, &result,
-                                             ngx_cycle->log)
-               == NGX_OK)
-        {
+    if (rc == NGX_OK && !region->moved
+        && journal.header.sequence > region->sequence
+        && !ngx_mesh_agent_journal_ours(&journal.header))
+    {
+        rc = ngx_mesh_agent_journal_import(&journal, pool, 0, &result,
+                                           ngx_cycle->log);
+
+        if (rc == NGX_OK) {
             ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                           "mesh agent: took over what another instance wrote "
                           "until its revision %uL",
@@ -69,17 +77,24 @@ ngx_mesh_agent_journal_adopt(ngx_mesh_lease_t *lease)
             region->journalled = result.revision;
 
             ngx_mesh_registry_wake_workers();
+
+        } else {
+            ngx_mesh_agent_unread = (rc == NGX_DECLINED) ? ENOTSUP
+                                                         : NGX_ENOSPC;
+            region->journalled = 0;
         }
+
+    } else if (region->moved || rc != NGX_OK
+               || journal.header.sequence != region->sequence
+               || !ngx_mesh_agent_journal_ours(&journal.header))
+    {
+        /* a directory may be new, and files may go: what they do not say is
+           written again */
+
+        region->journalled = 0;
     }
 
-    /* the newest file is not what the table was last written to */
-
-    if (rc != NGX_ERROR
-        && (region->moved
-            || (rc == NGX_OK ? journal.header.sequence : 0)
-               != region->sequence))
-    {
-        region->journalled = 0;
+    if (ngx_mesh_agent_unread == 0) {
         region->moved = 0;
     }
 
@@ -205,6 +220,23 @@ ngx_mesh_agent_journal_write(ngx_mesh_lease_t *lease)
 
     store = ngx_mesh_live();
     region = ngx_mesh_registry_region;
+
+    /* another agent, of another directory, may have followed */
+
+    if (!lease->held || region->frozen
+        || region->holder.pid != (ngx_atomic_uint_t) ngx_pid)
+    {
+        return;
+    }
+
+    if (ngx_mesh_agent_unread == EIO || ngx_mesh_agent_unread == ENOMEM) {
+        ngx_mesh_agent_journal_adopt(lease);
+    }
+
+    if (ngx_mesh_agent_unread) {
+        ngx_mesh_agent_journal_state(ngx_mesh_agent_unread, "used");
+        return;
+    }
 
     revision = ngx_mesh_store_revision(store);
 

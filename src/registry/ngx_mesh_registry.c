@@ -25,6 +25,7 @@ static ngx_int_t ngx_mesh_registry_eventfds(ngx_log_t *log);
 static void ngx_mesh_registry_moved(ngx_mesh_core_conf_t *ccf);
 static void ngx_mesh_registry_copy(ngx_mesh_registry_region_t *old,
     ngx_mesh_zone_t *zone, ngx_log_t *log);
+static void ngx_mesh_registry_start(ngx_mesh_core_conf_t *ccf);
 static void ngx_mesh_registry_woken(ngx_event_t *ev);
 static void ngx_mesh_registry_poll(ngx_event_t *ev);
 static void ngx_mesh_registry_worker_woken(void);
@@ -60,6 +61,7 @@ typedef struct {
 
 static ngx_mesh_registry_listener_t  ngx_mesh_registry_listeners[2];
 
+static ngx_uint_t            ngx_mesh_registry_running;
 static ngx_queue_t           ngx_mesh_registry_hooks;
 static ngx_queue_t          *ngx_mesh_registry_next;
 static ngx_event_t           ngx_mesh_registry_ticker;
@@ -110,6 +112,8 @@ ngx_mesh_registry_init_module(ngx_cycle_t *cycle)
 
     old = ngx_mesh_registry_region;
 
+    ngx_mesh_agent_stop();
+
     ngx_mesh_registry_conf = ccf;
     ngx_mesh_registry_region = zone->agent;
 
@@ -138,7 +142,12 @@ ngx_mesh_registry_init_module(ngx_cycle_t *cycle)
         ngx_mesh_registry_region->filled = 1;
     }
 
+    ngx_mesh_registry_region->unwanted = (ccf->agent_path == NULL);
     ngx_mesh_registry_zone = *zone;
+
+    if (ngx_mesh_registry_running) {
+        ngx_mesh_registry_start(ccf);
+    }
 }
 
 
@@ -170,7 +179,12 @@ ngx_mesh_registry_moved(ngx_mesh_core_conf_t *ccf)
 void
 ngx_mesh_registry_forget(void)
 {
-    ngx_mesh_registry_region = NULL;
+    ngx_mesh_agent_stop();
+
+    if (ngx_mesh_registry_region) {
+        ngx_mesh_registry_region->unwanted = 1;
+        ngx_mesh_registry_region = NULL;
+    }
 }
 
 
@@ -196,6 +210,8 @@ ngx_mesh_registry_copy(ngx_mesh_registry_region_t *old, ngx_mesh_zone_t *zone,
         return;
     }
 
+    region->fence = old->fence;
+
     old->frozen = 1;
     ngx_memory_barrier();
 
@@ -209,13 +225,20 @@ ngx_mesh_registry_copy(ngx_mesh_registry_region_t *old, ngx_mesh_zone_t *zone,
     {
         rc = ngx_mesh_operator_restore(ngx_mesh_live(), items.elts,
                                        items.nelts, revision, 0, &result, log);
+    }
+
+    if (rc == NGX_MESH_STORE_OK || rc == NGX_MESH_STORE_SAME) {
         region->ancestor = ngx_mesh_store_epoch(&store);
         region->sequence = old->sequence;
         region->moved = (old->moved || old->path != region->path);
         region->fence = old->fence;
-    }
 
-    if (rc != NGX_MESH_STORE_OK && rc != NGX_MESH_STORE_SAME) {
+    } else {
+
+        /* the last that the old agent writes is all there is left */
+
+        old->frozen = 0;
+
         ngx_log_error(NGX_LOG_ALERT, log, 0,
                       "mesh: the operator's changes do not fit into the new "
                       "zone: %uzk are needed, %uzk free",
@@ -279,17 +302,29 @@ ngx_mesh_registry_init_process(ngx_cycle_t *cycle)
 
     ngx_mesh_metrics_agent = ngx_mesh_registry_metric;
 
+    /* of one process the configuration may change while it runs */
+
+    ngx_mesh_registry_running = (ngx_process == NGX_PROCESS_SINGLE);
+    ngx_mesh_registry_start(ccf);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_mesh_registry_start(ngx_mesh_core_conf_t *ccf)
+{
     if (ccf->agent_path == NULL) {
-        return NGX_OK;
+        return;
     }
 
-    ngx_add_timer(&ngx_mesh_registry_ticker, NGX_MESH_AGENT_BEAT);
+    if (!ngx_mesh_registry_ticker.timer_set) {
+        ngx_add_timer(&ngx_mesh_registry_ticker, NGX_MESH_AGENT_BEAT);
+    }
 
     if (ngx_process == NGX_PROCESS_SINGLE) {
         ngx_mesh_agent_start(ccf);
     }
-
-    return NGX_OK;
 }
 
 
@@ -321,6 +356,11 @@ ngx_mesh_registry_listen(ngx_uint_t agent, void (*handler)(void))
     ngx_mesh_registry_listener_t  *l;
 
     l = &ngx_mesh_registry_listeners[agent];
+
+    if (l->handler) {
+        return NGX_OK;
+    }
+
     l->handler = handler;
 
     fd = ngx_mesh_registry_fds[agent ? NGX_MESH_REGISTRY_AGENT
@@ -390,11 +430,15 @@ ngx_mesh_registry_poll(ngx_event_t *ev)
     l = (ngx_mesh_registry_listener_t *)
             ((u_char *) ev - offsetof(ngx_mesh_registry_listener_t, poll));
 
+    ngx_add_timer(ev, NGX_MESH_REGISTRY_POLL);
+
+    if (ngx_mesh_registry_region == NULL) {
+        return;
+    }
+
     calls = (l == &ngx_mesh_registry_listeners[1])
             ? ngx_mesh_registry_region->agent_calls
             : ngx_mesh_registry_region->worker_calls;
-
-    ngx_add_timer(ev, NGX_MESH_REGISTRY_POLL);
 
     if (l->calls != calls) {
         l->calls = calls;
@@ -408,6 +452,10 @@ ngx_mesh_registry_worker_woken(void)
 {
     ngx_queue_t               *q;
     ngx_mesh_registry_hook_t  *hook;
+
+    if (ngx_mesh_registry_region == NULL) {
+        return;
+    }
 
     if (ngx_mesh_registry_region->leaving) {
         ngx_mesh_metrics_flush();
@@ -436,8 +484,10 @@ ngx_mesh_registry_tick(ngx_event_t *ev)
 {
     ngx_add_timer(ev, NGX_MESH_AGENT_BEAT);
 
-    ngx_mesh_registry_watch();
-    ngx_mesh_registry_jobs();
+    if (ngx_mesh_registry_region) {
+        ngx_mesh_registry_watch();
+        ngx_mesh_registry_jobs();
+    }
 }
 
 

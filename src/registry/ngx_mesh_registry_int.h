@@ -107,6 +107,7 @@ typedef struct {
     u_char                     note[2 * NGX_MESH_JOURNAL_NOTE];
 
     ngx_atomic_t               leaving;      /* workers tell what they have */
+    ngx_atomic_t               unwanted;     /* there is no agent now */
     ngx_atomic_t               ids;
     ngx_mesh_mail_t            mail[NGX_MESH_REGISTRY_JOBS];
 } ngx_mesh_registry_region_t;
