@@ -19,7 +19,7 @@ use Mesh::Test;
 my $t = Mesh::Test->new;
 my ($a, $b, $c) = map { Mesh::Peer->new(value => $_) } qw(a b c);
 my @at = map { $_->address } $a, $b, $c;
-my @gone = map { Mesh::Peer->new } 1 .. 12;
+my @gone = map { Mesh::Peer->new } 1 .. 36;
 my @dead = map { $_->address } @gone;
 
 $_->stop for @gone;
@@ -31,6 +31,12 @@ my $routes = '';
 for my $i (1 .. 6) {
     $routes .= <<"MESH";
     service dead.S$i { endpoint $dead[$i]; }
+    service dead.T$i { endpoint $dead[$i + 6]; endpoint $dead[$i + 12]; }
+    service demo.T$i { endpoint $dead[$i + 18] weight=100;
+                       endpoint $dead[$i + 24] weight=100;
+                       endpoint $at[1]; }
+    route tries$i { match method=tries attachment.n=$i;
+                    to service=dead.T$i fallback=service=demo.T$i; }
     route hash$i { match method=hash attachment.n=$i;
                    to service=dead.S$i fallback=service=demo.Hashed; }
 MESH
@@ -40,15 +46,9 @@ $t->write_conf(conf(
     service => "endpoint $at[0];",
     main => 'worker_processes 1;',
     mesh => <<"MESH",
-    service demo.Two { endpoint $dead[7]; endpoint $dead[8]; }
-    service demo.Three { endpoint $dead[9] weight=100;
-                         endpoint $dead[10] weight=100;
-                         endpoint $at[1]; }
     service demo.Hashed { balancer hash attachment.user;
                           endpoint $at[0]; endpoint $at[1];
                           endpoint $at[2]; }
-    route tries { match method=tries;
-                  to service=demo.Two fallback=service=demo.Three; }
     route straight { match method=straight; to service=demo.Hashed; }
     $routes
 MESH
@@ -60,8 +60,8 @@ my $client = $t->tcp('rpc');
 # each endpoint of the fallback is tried, however many were before
 
 is(went($client->call(service => 'demo.Echo', method => 'tries',
-                      timeout => 10)),
-   'b', 'endpoints of the fallback are tried in turn');
+                      attachments => { n => $_ }, timeout => 10)),
+   'b', 'endpoints of the fallback are tried in turn') for 1 .. 6;
 
 # the fallback balances by its own fact
 

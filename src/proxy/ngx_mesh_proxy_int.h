@@ -169,6 +169,7 @@ struct ngx_mesh_request_s {
     uint64_t                   generation;
     uint32_t                   slot;
     uint32_t                   tries;
+    uint32_t                   earlier;        /* tries before the fallback */
     uint32_t                   key;            /* hash of the fact */
 
     ngx_mesh_session_t        *session;
@@ -716,6 +717,15 @@ ngx_uint_t ngx_mesh_route_idempotent(ngx_mesh_entry_t *entry);
 ngx_int_t ngx_mesh_route_fact(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     u_char *p, ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts, ngx_str_t *name,
     ngx_str_t *value);
+
+/* the hash of the fact that the entry, which has a view, balances by; 0: it
+   balances otherwise, or the call has no such fact */
+uint32_t ngx_mesh_route_key(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
+    u_char *p, ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts);
+
+/* the same for a request that got another entry, from the frame it has kept;
+   sets its key.  NGX_ERROR: no memory. */
+ngx_int_t ngx_mesh_route_rekey(ngx_mesh_request_t *r);
 
 
 /* ngx_mesh_choice.c */

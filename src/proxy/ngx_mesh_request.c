@@ -20,9 +20,6 @@ static ngx_uint_t ngx_mesh_request_try(ngx_mesh_session_t *ms,
 static void ngx_mesh_request_text(ngx_mesh_session_t *ms,
     ngx_mesh_entry_t *entry, ngx_uint_t err, ngx_str_t *text, u_char *buf,
     size_t size);
-static uint32_t ngx_mesh_request_key(ngx_mesh_session_t *ms,
-    ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
-    ngx_mesh_facts_t *facts);
 static ngx_mesh_link_t *ngx_mesh_request_link(ngx_mesh_session_t *ms,
     ngx_mesh_entry_t *entry, uint8_t variant, uint32_t key, size_t size,
     ngx_mesh_peer_t *avoid, ngx_uint_t *err);
@@ -156,7 +153,7 @@ ngx_mesh_request_try(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
         return NGX_MESH_ERR_OVERLOAD;
     }
 
-    key = ngx_mesh_request_key(ms, entry, p, f, facts);
+    key = ngx_mesh_route_key(ms, entry, p, f, facts);
     made = NULL;
 
     if (entry->edit) {
@@ -242,29 +239,6 @@ ngx_mesh_request_refuse(ngx_mesh_session_t *ms, ngx_mesh_frame_t *f,
 
     ngx_mesh_report_reply(ms, NULL, NULL, f, err, text, &call);
     ngx_mesh_report_call(ms, NULL, NULL, NULL, &call);
-}
-
-
-static uint32_t
-ngx_mesh_request_key(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
-    u_char *p, ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts)
-{
-    uint32_t          key;
-    ngx_str_t         value;
-    ngx_mesh_view_t  *view;
-
-    view = entry->view;
-
-    if (view->balancer != NGX_MESH_BALANCER_HASH
-        || ngx_mesh_route_fact(ms, entry, p, f, facts, &view->hash, &value)
-           != NGX_OK)
-    {
-        return 0;
-    }
-
-    key = ngx_murmur_hash2(value.data, value.len);
-
-    return key ? key : 1;
 }
 
 
@@ -435,6 +409,7 @@ ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     r->entry = entry;
     r->key = key;
     r->tries = 1;
+    r->earlier = 0;
     r->start = now;
     r->deadline = now + ngx_mesh_request_timeout(ms, entry, f, facts) * 1000;
     r->size = f->size;
@@ -621,7 +596,7 @@ ngx_mesh_request_lost(ngx_mesh_request_t *r, ngx_uint_t written,
 
             /* each endpoint is tried once at most */
 
-            if (r->tries <= r->entry->view->nmembers
+            if (r->tries - r->earlier <= r->entry->view->nmembers
                 && ngx_mesh_request_again(r, 0) == NGX_OK)
             {
                 ngx_mesh_count(NGX_MESH_M_REDIRECT);
@@ -635,8 +610,12 @@ ngx_mesh_request_lost(ngx_mesh_request_t *r, ngx_uint_t written,
 
             if (fallback) {
                 r->entry = fallback;
+                r->earlier = r->tries;
 
-                if (fallback->view && ngx_mesh_request_again(r, 0) == NGX_OK) {
+                if (fallback->view
+                    && ngx_mesh_route_rekey(r) == NGX_OK
+                    && ngx_mesh_request_again(r, 0) == NGX_OK)
+                {
                     ngx_mesh_count(NGX_MESH_M_REDIRECT);
                     return;
                 }
@@ -865,6 +844,7 @@ ngx_mesh_request_again(ngx_mesh_request_t *r, ngx_uint_t rest)
     n->id = r->id;
     n->key = r->key;
     n->tries = r->tries + 1;
+    n->earlier = r->earlier;
     n->start = r->start;
     n->deadline = r->deadline;
     n->size = r->size;

@@ -561,3 +561,78 @@ ngx_mesh_route_fact(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry, u_char *p,
 
     return value->len ? NGX_OK : NGX_DECLINED;
 }
+
+
+uint32_t
+ngx_mesh_route_key(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
+    u_char *p, ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts)
+{
+    uint32_t          key;
+    ngx_str_t         value;
+    ngx_mesh_view_t  *view;
+
+    view = entry->view;
+
+    if (view->balancer != NGX_MESH_BALANCER_HASH
+        || ngx_mesh_route_fact(ms, entry, p, f, facts, &view->hash, &value)
+           != NGX_OK)
+    {
+        return 0;
+    }
+
+    key = ngx_murmur_hash2(value.data, value.len);
+
+    return key ? key : 1;
+}
+
+
+/*
+ * A fallback may balance by another fact.  Its frame is read again, but not
+ * into the worker's scratch: links also end while facts of a call are there.
+ */
+
+ngx_int_t
+ngx_mesh_route_rekey(ngx_mesh_request_t *r)
+{
+    u_char                  *scratch;
+    ngx_mesh_frame_t         f;
+    ngx_mesh_facts_t         facts;
+    ngx_mesh_session_t      *ms;
+    const ngx_mesh_codec_t  *codec;
+
+    r->key = 0;
+
+    if (r->entry->view->balancer != NGX_MESH_BALANCER_HASH) {
+        return NGX_OK;
+    }
+
+    ms = r->session;
+    codec = ms->reader.codec;
+
+    ngx_memzero(&f, sizeof(ngx_mesh_frame_t));
+    ngx_memzero(&facts, sizeof(ngx_mesh_facts_t));
+
+    f.client = 1;
+    (void) codec->head(codec, r->pos, r->size, &f);
+
+    if (f.late) {
+        (void) codec->whole(codec, r->pos, &f);
+    }
+
+    facts.timeout = -1;
+    facts.scratch = ngx_alloc(NGX_MESH_RECV_SIZE, ngx_cycle->log);
+
+    if (facts.scratch == NULL) {
+        return NGX_ERROR;
+    }
+
+    scratch = facts.scratch;
+    facts.scratch_end = scratch + NGX_MESH_RECV_SIZE;
+
+    codec->facts(codec, r->pos, &f, NGX_MESH_WANT_NAMES, &facts);
+    r->key = ngx_mesh_route_key(ms, r->entry, r->pos, &f, &facts);
+
+    ngx_free(scratch);
+
+    return NGX_OK;
+}
