@@ -75,13 +75,15 @@ for my $round ('after a start', 'after a reload') {
 
     ok(defined $other && !@more, "$round: two descriptors");
 
+    # several are one, for who is not let run
+
     my %agent = woken($one, @workers, @agents);
-    cmp_ok($agent{$agents[0]}, '>=', TIMES, '... one is the agent\'s');
-    cmp_ok($agent{$_}, '<', TIMES, '... and not workers\'') for @workers;
+    cmp_ok($agent{$agents[0]}, '>=', TIMES / 2, '... one is the agent\'s');
+    cmp_ok($agent{$_}, '<', TIMES / 2, '... and not workers\'') for @workers;
 
     my %all = woken($other, @workers, @agents);
-    cmp_ok($all{$_}, '>=', TIMES, '... one is each worker\'s') for @workers;
-    cmp_ok($all{$agents[0]}, '<', TIMES, '... and not the agent\'s');
+    cmp_ok($all{$_}, '>=', TIMES / 2, '... one is each worker\'s') for @workers;
+    cmp_ok($all{$agents[0]}, '<', TIMES / 2, '... and not the agent\'s');
 
     $t->reload(gone => 1);
     wait_for { $t->agents == 1 } 5;

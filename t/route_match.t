@@ -62,6 +62,8 @@ STREAM
                      to service=to; }
     route steps    { match method=steps "attachment.x=~^(a+)+\$";
                      to service=to; }
+    route search   { match method=search "attachment.x=~[a-z]+[a-z][0-9]";
+                     to service=to; }
     route app      { match method=app app=shop; to service=to; }
 
     route near     { match method=near caller=127.0.0.0/8; to service=to; }
@@ -143,6 +145,9 @@ goes('a', '... another value', method => 'mixed', att('2'));
 goes('b', 'an expression with few steps', method => 'steps', att('aaa'));
 goes('a', '... with too many', method => 'steps', att('a' x 60 . 'b'))
     for 1 .. 3;
+goes('b', 'an expression that is found', method => 'search', att('-- ab1 --'));
+goes('a', '... after too many steps at many places', method => 'search',
+     att('a' x 4000));
 goes('b', 'an application', method => 'app',
      attachments => { 'remote.application' => 'shop' });
 goes('a', '... another', method => 'app',
@@ -173,6 +178,8 @@ $t->stop;
 
 is(scalar(() = $t->log =~ /\[warn\].*"\^\(a\+\)\+\$" in a route failed/g), 1,
    'an expression that took too many steps is logged once');
+is(scalar(() = $t->log =~ /\[warn\].*"\[a-z\]\+.*" in a route failed/g), 1,
+   '... and one that took them at many places');
 
 my %seen;
 /^(\S+) (\S*)$/ && $seen{$1}{$2}++ for split /\n/, $t->read_file('rpc.log');

@@ -388,9 +388,21 @@ ngx_mesh_rule_compile(ngx_mesh_pattern_t *p, ngx_pool_t *pool, ngx_str_t *err)
 
     ngx_memzero(&rc, sizeof(ngx_regex_compile_t));
 
+    rc.pool = pool;
+    rc.options = (p->op == NGX_MESH_RULE_NOCASE) ? NGX_REGEX_CASELESS : 0;
+    rc.pattern = p->value;
+    rc.err = *err;
+
+    /* as its author wrote it, for the message; and "a)(b" is none */
+
+    if (ngx_regex_compile(&rc) != NGX_OK) {
+        *err = rc.err;
+        return NULL;
+    }
+
     /* no text that a caller sends may take the worker for long */
 
-    rc.pattern.len = sizeof(NGX_MESH_RULE_LIMIT) - 1 + p->value.len;
+    rc.pattern.len = sizeof(NGX_MESH_RULE_LIMIT) + p->value.len;
     rc.pattern.data = ngx_pnalloc(pool, rc.pattern.len + 1);
 
     if (rc.pattern.data == NULL) {
@@ -401,22 +413,10 @@ ngx_mesh_rule_compile(ngx_mesh_pattern_t *p, ngx_pool_t *pool, ngx_str_t *err)
     q = ngx_cpymem(rc.pattern.data, NGX_MESH_RULE_LIMIT,
                    sizeof(NGX_MESH_RULE_LIMIT) - 1);
     q = ngx_cpymem(q, p->value.data, p->value.len);
+    *q++ = ')';
     *q = '\0';
 
-    rc.pool = pool;
-    rc.options = (p->op == NGX_MESH_RULE_NOCASE) ? NGX_REGEX_CASELESS : 0;
-    rc.err = *err;
-
     if (ngx_regex_compile(&rc) != NGX_OK) {
-
-        /* the message shall show what its author wrote */
-
-        rc.pattern.data += sizeof(NGX_MESH_RULE_LIMIT) - 1;
-        rc.pattern.len = p->value.len;
-        rc.err = *err;
-
-        (void) ngx_regex_compile(&rc);
-
         *err = rc.err;
         return NULL;
     }

@@ -30,9 +30,12 @@
     "listener or attachment.NAME"
 
 
-/* steps an expression may take on one text */
+/*
+ * Steps an expression may take on one text.  PCRE counts them anew from each
+ * character that a match may begin at, so the search is a part of the match.
+ */
 
-#define NGX_MESH_RULE_LIMIT  "(*LIMIT_MATCH=10000)"
+#define NGX_MESH_RULE_LIMIT  "(*LIMIT_MATCH=10000)\\A(?s:.*?)(?:"
 
 
 ngx_uint_t ngx_mesh_rule_fact(ngx_str_t *name);
