@@ -42,6 +42,12 @@ is(api('GET', 'revisions')->{json}{items}[0]{comment}, 'routes/a',
 $r = api('PUT', 'routes/a', { deny => 'x' });
 ok(!exists $r->{json}{durable}, 'what changes nothing is not');
 
+my $agent = api('GET', 'status')->{json}{agent};
+is($agent->{lease}, 'held', 'status: the lease');
+is($agent->{pid}, ($t->children(qr/mesh agent process/))[0], '... whose it is');
+cmp_ok($agent->{journalled_revision}, '>', 0, '... what the journal has');
+ok(!exists $agent->{journal_error}, '... and nothing wrong with it');
+
 # an agent that is killed meanwhile: the next one does it
 
 for my $n (1 .. 3) {
@@ -63,5 +69,7 @@ write_conf('off');
 ok($t->reload(gone => 1), 'without a journal');
 $r = api('PUT', 'routes/c', { deny => 'x' });
 ok(exists $r->{json}{durable} && !$r->{json}{durable}, '... nothing is');
+is_deeply(api('GET', 'status')->{json}{agent}, { lease => 'off' },
+          '... as status says');
 
 $t->done;

@@ -10,6 +10,7 @@
 
 #include "ngx_mesh.h"
 #include "ngx_mesh_api.h"
+#include "ngx_mesh_registry.h"
 
 
 /* what there is, and how the table does */
@@ -28,6 +29,7 @@ typedef struct {
 static ngx_int_t ngx_mesh_api_root(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_status(ngx_mesh_api_call_t *call);
 static void ngx_mesh_api_zone_status(ngx_mesh_api_call_t *call);
+static void ngx_mesh_api_agent_status(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_count(ngx_mesh_api_call_t *call,
     ngx_uint_t type, ngx_uint_t *n, ngx_array_t *owners);
 static ngx_int_t ngx_mesh_api_count_items(ngx_mesh_api_call_t *call,
@@ -157,6 +159,7 @@ ngx_mesh_api_status(ngx_mesh_api_call_t *call)
                                ? 1 : ccf->worker_processes);
 
     ngx_mesh_api_zone_status(call);
+    ngx_mesh_api_agent_status(call);
 
     ngx_mesh_json_key(json, "items");
     ngx_mesh_json_open(json, '{');
@@ -220,6 +223,68 @@ ngx_mesh_api_zone_status(ngx_mesh_api_call_t *call)
     ngx_mesh_json_number(json, result.free);
     ngx_mesh_json_key(json, "largest_free_run");
     ngx_mesh_json_number(json, result.largest);
+    ngx_mesh_json_close(json, '}');
+}
+
+
+static void
+ngx_mesh_api_agent_status(ngx_mesh_api_call_t *call)
+{
+    u_char                       date[64], *text;
+    ngx_str_t                    s;
+    ngx_mesh_json_t             *json;
+    ngx_mesh_registry_status_t   st;
+
+    static ngx_str_t             leases[] = {
+        ngx_string("none"), ngx_string("held"), ngx_string("other"),
+        ngx_string("failed"), ngx_string("off")
+    };
+
+    ngx_mesh_registry_status(&st);
+
+    json = call->json;
+
+    ngx_mesh_json_key(json, "agent");
+    ngx_mesh_json_open(json, '{');
+    ngx_mesh_json_key(json, "lease");
+    ngx_mesh_json_string(json, &leases[st.lease]);
+
+    if (st.lease != NGX_MESH_LEASE_OFF) {
+        ngx_mesh_json_key(json, "pid");
+        ngx_mesh_json_number(json, st.agent);
+        ngx_mesh_json_key(json, "beat_age");
+        ngx_mesh_json_number(json, st.beat);
+        ngx_mesh_json_key(json, "fence");
+        ngx_mesh_json_number(json, st.fence);
+        ngx_mesh_json_key(json, "takeovers");
+        ngx_mesh_json_number(json, st.takeovers);
+        ngx_mesh_json_key(json, "journalled_revision");
+        ngx_mesh_json_number(json, st.journalled);
+        ngx_mesh_json_key(json, "journal_files");
+        ngx_mesh_json_number(json, st.written);
+        ngx_mesh_json_key(json, "journal_errors");
+        ngx_mesh_json_number(json, st.errors);
+    }
+
+    if (st.error) {
+        text = ngx_pnalloc(call->pool, NGX_MAX_ERROR_STR);
+
+        if (text) {
+            s.data = text;
+            s.len = ngx_strerror(st.error, text, NGX_MAX_ERROR_STR) - text;
+
+            ngx_mesh_json_key(json, "journal_error");
+            ngx_mesh_json_string(json, &s);
+        }
+
+        s.data = date;
+        s.len = ngx_mesh_api_date(date, (uint64_t) st.error_since * 1000)
+                - date;
+
+        ngx_mesh_json_key(json, "journal_error_since");
+        ngx_mesh_json_string(json, &s);
+    }
+
     ngx_mesh_json_close(json, '}');
 }
 
