@@ -37,6 +37,10 @@ static ngx_int_t ngx_mesh_api_service_empty(ngx_mesh_api_call_t *call,
     ngx_mesh_service_t *service);
 static ngx_int_t ngx_mesh_api_service_inside(ngx_mesh_api_call_t *call,
     ngx_mesh_service_t *service, ngx_uint_t type, ngx_uint_t force);
+static ngx_int_t ngx_mesh_api_service_referenced(ngx_mesh_api_call_t *call,
+    ngx_mesh_service_t *service);
+static ngx_uint_t ngx_mesh_api_service_target(ngx_mesh_rule_t *rule,
+    ngx_mesh_service_t *service);
 
 
 ngx_mesh_api_field_t  ngx_mesh_api_service_fields[] = {
@@ -528,6 +532,14 @@ ngx_mesh_api_service_empty(ngx_mesh_api_call_t *call,
         return rc;
     }
 
+    if (!force) {
+        rc = ngx_mesh_api_service_referenced(call, service);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
     rc = ngx_mesh_api_service_inside(call, service, NGX_MESH_ITEM_ENDPOINT,
                                      force);
     if (rc != NGX_OK) {
@@ -584,4 +596,79 @@ ngx_mesh_api_service_inside(ngx_mesh_api_call_t *call,
     }
 
     return NGX_OK;
+}
+
+
+/* a route to it would answer "no_endpoint" from then on */
+
+static ngx_int_t
+ngx_mesh_api_service_referenced(ngx_mesh_api_call_t *call,
+    ngx_mesh_service_t *service)
+{
+    ngx_int_t               rc;
+    ngx_str_t               all;
+    ngx_uint_t              i;
+    ngx_array_t             items;
+    ngx_mesh_rule_t         rule;
+    ngx_mesh_store_item_t  *item;
+
+    ngx_str_null(&all);
+
+    if (ngx_array_init(&items, call->tx->pool, 16,
+                       sizeof(ngx_mesh_store_item_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_mesh_api_tx_list(call->tx, NGX_MESH_ITEM_ROUTE, &all, &items);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    item = items.elts;
+
+    for (i = 0; i < items.nelts; i++) {
+
+        rc = ngx_mesh_item_route_read(&item[i], &rule, call->tx->pool);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK && ngx_mesh_api_service_target(&rule, service)) {
+            return ngx_mesh_api_fail(call, NGX_HTTP_CONFLICT, "Referenced",
+                                     "\"?force=1\" removes it all the same",
+                                     "route \"%V\" leads to service \"%V\"",
+                                     &rule.name, &service->name);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_mesh_api_service_target(ngx_mesh_rule_t *rule, ngx_mesh_service_t *service)
+{
+    ngx_uint_t           i;
+    ngx_mesh_service_t   s;
+    ngx_mesh_target_t   *target;
+
+    for (i = 0; i < rule->ntargets; i++) {
+
+        for (target = &rule->targets[i]; target; target = target->fallback) {
+
+            if (ngx_mesh_table_parse_key(&target->service, &s) == NGX_OK
+                && ngx_mesh_api_equal(&s.interface, &service->interface)
+                && ngx_mesh_api_equal(&s.version, &service->version)
+                && ngx_mesh_api_equal(&s.group, &service->group))
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
 }
