@@ -99,12 +99,17 @@ ngx_mesh_api_try(ngx_mesh_api_call_t *call, ngx_mesh_api_tx_t *tx)
 static ngx_int_t
 ngx_mesh_api_commit(ngx_mesh_api_call_t *call)
 {
+    ngx_int_t   writable;
     ngx_uint_t  rc;
 
-    if (!call->dry && ngx_mesh_registry_writable() != NGX_OK) {
+    writable = call->dry ? NGX_OK : ngx_mesh_registry_writable();
+
+    if (writable != NGX_OK) {
         return ngx_mesh_api_fail(call, NGX_MESH_API_LOCKED, "Frozen",
-                                 "try again in a second",
-                                 "an upgrade of nginx is under way");
+                                 "try again in a second", "%s",
+                                 writable == NGX_BUSY
+                                 ? "an upgrade of nginx is under way"
+                                 : "the agent is not there yet");
     }
 
     rc = ngx_mesh_api_tx_commit(call->tx, call->expect, call->dry, call->log);
