@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_mesh_api.h"
+#include "ngx_mesh_api_route.h"
 #include "ngx_mesh_http.h"
 
 
@@ -62,6 +62,8 @@ ngx_mesh_api_handler(ngx_http_request_t *r)
     if (rc == NGX_OK && call->op
         && (call->op->flags & (NGX_MESH_API_WRITE|NGX_MESH_API_BODY)))
     {
+        ngx_mesh_api_large_expect(r, call);
+
         rc = ngx_http_read_client_request_body(r, ngx_mesh_api_body);
 
         if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
@@ -500,6 +502,14 @@ ngx_mesh_api_run(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
         return NGX_DONE;
     }
 
+    return ngx_mesh_api_finish(r, call, rc, allow);
+}
+
+
+ngx_int_t
+ngx_mesh_api_finish(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
+    ngx_int_t rc, ngx_str_t *allow)
+{
     if (call->op->flags & NGX_MESH_API_WRITE) {
         ngx_mesh_api_audit(r, call);
     }
@@ -525,12 +535,22 @@ ngx_mesh_api_body(ngx_http_request_t *r)
 
     call = ngx_http_get_module_ctx(r, ngx_mesh_http_module);
 
-    if (ngx_mesh_api_read_body(r, call) != NGX_OK) {
+    rc = ngx_mesh_api_large(r, call);
+
+    if (rc == NGX_DONE) {
+        return;
+    }
+
+    if (rc == NGX_ERROR
+        || (call->error.status == 0
+            && ngx_mesh_api_read_body(r, call) != NGX_OK))
+    {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
-    rc = ngx_mesh_api_run(r, call, &allow);
+    rc = call->error.status ? ngx_mesh_api_finish(r, call, rc, &allow)
+                            : ngx_mesh_api_run(r, call, &allow);
 
     if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);

@@ -407,6 +407,17 @@ ngx_int_t ngx_mesh_api_page(ngx_mesh_api_call_t *call, ngx_uint_t type,
     ngx_mesh_store_item_t *item, ngx_pool_t *pool));
 
 
+/* ngx_mesh_api.c */
+
+/*
+ * The end of a call that went by events, with what its handler would have
+ * returned: audit, the journal, the answer.  NGX_DONE, or what the request is
+ * to be finalized with.
+ */
+ngx_int_t ngx_mesh_api_finish(ngx_http_request_t *r,
+    ngx_mesh_api_call_t *call, ngx_int_t rc, ngx_str_t *allow);
+
+
 /* ngx_mesh_api_send.c */
 
 /* header and first part of the answer to a call, or its error */

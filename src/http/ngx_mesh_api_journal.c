@@ -61,6 +61,8 @@ ngx_mesh_api_init(void)
 {
     ngx_mesh_registry_job_handler(NGX_MESH_API_JOB_JOURNAL,
                                   ngx_mesh_api_journal);
+    ngx_mesh_registry_job_handler(NGX_MESH_API_JOB_LARGE,
+                                  ngx_mesh_api_large_task);
 }
 
 

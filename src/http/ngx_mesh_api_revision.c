@@ -37,8 +37,6 @@ static void ngx_mesh_api_revision_cleanup(void *data);
 static void ngx_mesh_api_revision_done(ngx_mesh_registry_job_t *job);
 static ngx_int_t ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
     ngx_mesh_registry_job_t *job);
-static ngx_int_t ngx_mesh_api_revision_read(ngx_mesh_api_call_t *call,
-    ngx_str_t *name, ngx_str_t *text);
 
 
 ngx_mesh_api_op_t  ngx_mesh_api_revision_ops[] = {
@@ -275,7 +273,7 @@ ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
                                  "%V", &job->result);
     }
 
-    if (ngx_mesh_api_revision_read(call, &job->output, &text) != NGX_OK) {
+    if (ngx_mesh_api_output(call, &job->output, &text) != NGX_OK) {
         return ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE, "NoAgent",
                                  "try again", "the agent's answer is gone");
     }
@@ -290,8 +288,8 @@ ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
 }
 
 
-static ngx_int_t
-ngx_mesh_api_revision_read(ngx_mesh_api_call_t *call, ngx_str_t *name,
+ngx_int_t
+ngx_mesh_api_output(ngx_mesh_api_call_t *call, ngx_str_t *name,
     ngx_str_t *text)
 {
     ssize_t          n;

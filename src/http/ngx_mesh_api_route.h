@@ -40,6 +40,28 @@ ngx_int_t ngx_mesh_api_route_spec(ngx_mesh_json_t *json,
     ngx_mesh_store_item_t *item, ngx_pool_t *pool);
 
 
+/* ngx_mesh_api_large.c: bodies that are not for workers */
+
+#define NGX_MESH_API_JOB_LARGE    9          /* type of the job */
+#define NGX_MESH_API_LARGE        262144     /* bytes that a worker reads */
+
+/* before the body is read, whose file may be wanted then */
+void ngx_mesh_api_large_expect(ngx_http_request_t *r,
+    ngx_mesh_api_call_t *call);
+
+/* NGX_DONE: the agent does it, and the answer comes then; NGX_DECLINED, and
+   no error: the body is the worker's */
+ngx_int_t ngx_mesh_api_large(ngx_http_request_t *r, ngx_mesh_api_call_t *call);
+
+/* in the agent */
+void ngx_mesh_api_large_task(ngx_mesh_registry_task_t *task);
+
+
+/* ngx_mesh_api_revision.c: what the agent wrote into a file */
+ngx_int_t ngx_mesh_api_output(ngx_mesh_api_call_t *call, ngx_str_t *name,
+    ngx_str_t *text);
+
+
 /* what ngx_mesh_api_revision.c asks the agent for */
 
 #define NGX_MESH_API_JOB_JOURNAL  8          /* type of the job */

@@ -33,7 +33,7 @@ static ngx_int_t ngx_mesh_api_etag_header(ngx_http_request_t *r,
     ngx_str_t *etag);
 static ngx_int_t ngx_mesh_api_part(ngx_http_request_t *r,
     ngx_mesh_api_send_t *send);
-static ngx_int_t ngx_mesh_api_output(ngx_http_request_t *r,
+static ngx_int_t ngx_mesh_api_flush(ngx_http_request_t *r,
     ngx_mesh_api_send_t *send, ngx_chain_t *out);
 static void ngx_mesh_api_writer(ngx_http_request_t *r);
 static ngx_int_t ngx_mesh_api_wait(ngx_http_request_t *r);
@@ -311,12 +311,12 @@ ngx_mesh_api_part(ngx_http_request_t *r, ngx_mesh_api_send_t *send)
     json->last = &json->out;
     json->size = 0;
 
-    return ngx_mesh_api_output(r, send, out);
+    return ngx_mesh_api_flush(r, send, out);
 }
 
 
 static ngx_int_t
-ngx_mesh_api_output(ngx_http_request_t *r, ngx_mesh_api_send_t *send,
+ngx_mesh_api_flush(ngx_http_request_t *r, ngx_mesh_api_send_t *send,
     ngx_chain_t *out)
 {
     ngx_int_t     rc;
@@ -375,7 +375,7 @@ ngx_mesh_api_writer(ngx_http_request_t *r)
         rc = ngx_mesh_api_wait(r);
 
     } else if (send->busy) {
-        rc = ngx_mesh_api_output(r, send, NULL);
+        rc = ngx_mesh_api_flush(r, send, NULL);
 
     } else {
         rc = ngx_mesh_api_part(r, send);

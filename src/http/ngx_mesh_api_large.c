@@ -1,0 +1,617 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_mesh_api_route.h"
+
+
+/*
+ * A long body is not for a worker, whose calls would wait: nginx has it in a
+ * file, and the agent reads that and does what the call asks for.
+ */
+
+
+/* lengths; strings that may be absent are one byte longer than they are */
+
+typedef enum {
+    NGX_MESH_API_LARGE_METHOD = 0,
+    NGX_MESH_API_LARGE_PATH,
+    NGX_MESH_API_LARGE_ROOT,
+    NGX_MESH_API_LARGE_ARGS,
+    NGX_MESH_API_LARGE_BY,
+    NGX_MESH_API_LARGE_IF_MATCH,
+    NGX_MESH_API_LARGE_IF_NONE_MATCH,
+    NGX_MESH_API_LARGE_ASKS,
+
+    NGX_MESH_API_LARGE_ETAG = 0,
+    NGX_MESH_API_LARGE_LOCATION,
+    NGX_MESH_API_LARGE_TEXT,
+    NGX_MESH_API_LARGE_CODE,
+    NGX_MESH_API_LARGE_POINTER,
+    NGX_MESH_API_LARGE_HINT,
+    NGX_MESH_API_LARGE_JSON,
+    NGX_MESH_API_LARGE_TELLS
+} ngx_mesh_api_large_e;
+
+
+/* what the agent is asked for, and what it answers; strings follow */
+
+typedef struct {
+    ngx_uint_t                method;
+    ngx_uint_t                merge;
+    ngx_uint_t                dry;
+    uint64_t                  expect;
+    uint32_t                  len[NGX_MESH_API_LARGE_ASKS];
+} ngx_mesh_api_large_ask_t;
+
+
+typedef struct {
+    ngx_uint_t                status;
+    ngx_uint_t                committed;
+    uint64_t                  old;
+    uint64_t                  revision;
+    ngx_uint_t                error;
+    size_t                    needed;
+    size_t                    free;
+    size_t                    largest;
+    uint32_t                  len[NGX_MESH_API_LARGE_TELLS];
+} ngx_mesh_api_large_tell_t;
+
+
+typedef struct {
+    ngx_mesh_registry_job_t   job;
+    ngx_mesh_api_call_t      *call;
+    ngx_uint_t                waiting;
+} ngx_mesh_api_large_t;
+
+
+static size_t ngx_mesh_api_large_size(ngx_str_t **s, ngx_uint_t n,
+    uint32_t *len);
+static void ngx_mesh_api_large_put(u_char *p, ngx_str_t **s, ngx_uint_t n);
+static ngx_int_t ngx_mesh_api_large_take(u_char *p, u_char *last,
+    uint32_t *len, ngx_str_t **s, ngx_uint_t n);
+static void ngx_mesh_api_large_cleanup(void *data);
+static void ngx_mesh_api_large_done(ngx_mesh_registry_job_t *job);
+static ngx_int_t ngx_mesh_api_large_answer(ngx_mesh_api_call_t *call,
+    ngx_mesh_registry_job_t *job);
+static ngx_int_t ngx_mesh_api_large_told(ngx_mesh_api_call_t *call,
+    ngx_str_t *text);
+static ngx_int_t ngx_mesh_api_large_call(ngx_mesh_registry_task_t *task,
+    ngx_mesh_api_call_t *call);
+static ngx_int_t ngx_mesh_api_large_read(ngx_mesh_registry_task_t *task,
+    ngx_str_t *text);
+static ngx_int_t ngx_mesh_api_large_tell(ngx_mesh_registry_task_t *task,
+    ngx_mesh_api_call_t *call);
+static ngx_int_t ngx_mesh_api_large_output(ngx_mesh_registry_task_t *task,
+    ngx_str_t *text);
+
+
+static size_t
+ngx_mesh_api_large_size(ngx_str_t **s, ngx_uint_t n, uint32_t *len)
+{
+    size_t      size;
+    ngx_uint_t  i;
+
+    for (i = 0, size = 0; i < n; i++) {
+        len[i] = s[i]->data ? (uint32_t) s[i]->len + 1 : 0;
+        size += s[i]->data ? s[i]->len + 1 : 0;
+    }
+
+    return size;
+}
+
+
+static void
+ngx_mesh_api_large_put(u_char *p, ngx_str_t **s, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (s[i]->data) {
+            p = ngx_cpymem(p, s[i]->data, s[i]->len);
+            *p++ = '\0';
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_mesh_api_large_take(u_char *p, u_char *last, uint32_t *len, ngx_str_t **s,
+    ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+
+        ngx_str_null(s[i]);
+
+        if (len[i] == 0) {
+            continue;
+        }
+
+        if (len[i] > (size_t) (last - p)) {
+            return NGX_ERROR;
+        }
+
+        s[i]->data = p;
+        s[i]->len = len[i] - 1;
+        p += len[i];
+    }
+
+    return NGX_OK;
+}
+
+
+/* in the worker */
+
+void
+ngx_mesh_api_large_expect(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
+{
+    ngx_mesh_registry_status_t  status;
+
+    if (!(call->op->flags & NGX_MESH_API_COMMIT)
+        || (!r->headers_in.chunked
+            && r->headers_in.content_length_n <= NGX_MESH_API_LARGE))
+    {
+        return;
+    }
+
+    ngx_mesh_registry_status(&status);
+
+    if (status.lease != NGX_MESH_LEASE_OFF) {
+
+        /* the file has a name, and goes with the request */
+
+        r->request_body_in_file_only = 1;
+        r->request_body_in_persistent_file = 1;
+        r->request_body_in_clean_file = 1;
+        r->request_body_file_log_level = 0;
+    }
+}
+
+
+ngx_int_t
+ngx_mesh_api_large(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
+{
+    u_char                     *p;
+    size_t                      size;
+    ngx_str_t                  *file, *s[NGX_MESH_API_LARGE_ASKS];
+    ngx_http_cleanup_t         *cln;
+    ngx_mesh_api_large_t       *large;
+    ngx_mesh_api_large_ask_t    ask;
+
+    if (!r->request_body_in_file_only || r->request_body == NULL
+        || r->request_body->temp_file == NULL
+        || r->request_body->temp_file->file.offset <= NGX_MESH_API_LARGE)
+    {
+        return NGX_DECLINED;
+    }
+
+    file = &r->request_body->temp_file->file.name;
+
+    s[NGX_MESH_API_LARGE_METHOD] = &call->method_name;
+    s[NGX_MESH_API_LARGE_PATH] = &call->path;
+    s[NGX_MESH_API_LARGE_ROOT] = &call->root;
+    s[NGX_MESH_API_LARGE_ARGS] = &call->args;
+    s[NGX_MESH_API_LARGE_BY] = &call->by;
+    s[NGX_MESH_API_LARGE_IF_MATCH] = &call->if_match;
+    s[NGX_MESH_API_LARGE_IF_NONE_MATCH] = &call->if_none_match;
+
+    ngx_memzero(&ask, sizeof(ngx_mesh_api_large_ask_t));
+
+    ask.method = call->method;
+    ask.merge = call->merge;
+    ask.dry = call->dry;
+    ask.expect = call->expect;
+
+    size = sizeof(ngx_mesh_api_large_ask_t)
+           + ngx_mesh_api_large_size(s, NGX_MESH_API_LARGE_ASKS, ask.len);
+
+    if (size + file->len > NGX_MESH_JOB_ARGS) {
+        return ngx_mesh_api_fail(call, NGX_HTTP_REQUEST_URI_TOO_LARGE,
+                                 "TooLong", "make several smaller requests",
+                                 "path and conditions are too long for a body "
+                                 "of more than %uz bytes",
+                                 (size_t) NGX_MESH_API_LARGE);
+    }
+
+    large = ngx_pcalloc(r->pool, sizeof(ngx_mesh_api_large_t));
+    p = ngx_pnalloc(r->pool, size);
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (large == NULL || p == NULL || cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    large->call = call;
+    large->job.type = NGX_MESH_API_JOB_LARGE;
+    large->job.args.data = p;
+    large->job.args.len = size;
+    large->job.file = *file;
+    large->job.handler = ngx_mesh_api_large_done;
+    large->job.data = large;
+
+    p = ngx_cpymem(p, &ask, sizeof(ngx_mesh_api_large_ask_t));
+    ngx_mesh_api_large_put(p, s, NGX_MESH_API_LARGE_ASKS);
+
+    if (ngx_mesh_registry_job(&large->job) != NGX_OK) {
+        return ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE, "NoAgent",
+                                 "try again", "there is no agent");
+    }
+
+    large->waiting = 1;
+
+    cln->handler = ngx_mesh_api_large_cleanup;
+    cln->data = large;
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_mesh_api_large_cleanup(void *data)
+{
+    ngx_mesh_api_large_t *large = data;
+
+    if (large->waiting) {
+        large->waiting = 0;
+        ngx_mesh_registry_job_cancel(&large->job);
+    }
+}
+
+
+static void
+ngx_mesh_api_large_done(ngx_mesh_registry_job_t *job)
+{
+    ngx_int_t              rc;
+    ngx_str_t              allow;
+    ngx_connection_t      *c;
+    ngx_http_request_t    *r;
+    ngx_mesh_api_call_t   *call;
+    ngx_mesh_api_large_t  *large;
+
+    large = job->data;
+    large->waiting = 0;
+
+    call = large->call;
+    r = call->request;
+    c = r->connection;
+
+    ngx_str_null(&allow);
+
+    rc = ngx_mesh_api_large_answer(call, job);
+
+    if (rc == NGX_ERROR) {
+        call->json->failed = 1;
+    }
+
+    rc = ngx_mesh_api_finish(r, call, rc, &allow);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_mesh_api_large_answer(ngx_mesh_api_call_t *call,
+    ngx_mesh_registry_job_t *job)
+{
+    ngx_str_t  text;
+
+    if (job->status == NGX_MESH_JOB_EXPIRED
+        || job->status == NGX_MESH_JOB_UNKNOWN)
+    {
+        return ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE, "NoAgent",
+                                 "try again", "the agent does not answer");
+    }
+
+    text = job->result;
+
+    if (job->status != NGX_HTTP_OK
+        || (text.len == 0
+            && ngx_mesh_api_output(call, &job->output, &text) != NGX_OK))
+    {
+        return ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE, "Unknown",
+                                 "read the resource to see", "the agent went "
+                                 "away, the change is in force as a whole or "
+                                 "not at all");
+    }
+
+    return ngx_mesh_api_large_told(call, &text);
+}
+
+
+static ngx_int_t
+ngx_mesh_api_large_told(ngx_mesh_api_call_t *call, ngx_str_t *text)
+{
+    u_char                     *p;
+    ngx_str_t                   word, hint, json, *s[NGX_MESH_API_LARGE_TELLS];
+    ngx_mesh_api_large_tell_t   tell;
+
+    if (text->len < sizeof(ngx_mesh_api_large_tell_t)) {
+        return NGX_ERROR;
+    }
+
+    /* the job's memory ends before the answer */
+
+    p = ngx_pnalloc(call->pool, text->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, text->data, text->len);
+    ngx_memcpy(&tell, p, sizeof(ngx_mesh_api_large_tell_t));
+
+    s[NGX_MESH_API_LARGE_ETAG] = &call->etag;
+    s[NGX_MESH_API_LARGE_LOCATION] = &call->written.location;
+    s[NGX_MESH_API_LARGE_TEXT] = &word;
+    s[NGX_MESH_API_LARGE_CODE] = &call->error.code;
+    s[NGX_MESH_API_LARGE_POINTER] = &call->error.pointer;
+    s[NGX_MESH_API_LARGE_HINT] = &hint;
+    s[NGX_MESH_API_LARGE_JSON] = &json;
+
+    if (ngx_mesh_api_large_take(p + sizeof(ngx_mesh_api_large_tell_t),
+                                p + text->len, tell.len, s,
+                                NGX_MESH_API_LARGE_TELLS)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    call->status = tell.status;
+    call->committed = tell.committed;
+    call->old = tell.old;
+    call->revision = tell.revision;
+
+    call->error.status = tell.error;
+    call->error.text = (char *) word.data;
+    call->error.hint = (char *) hint.data;
+    call->error.needed = tell.needed;
+    call->error.free = tell.free;
+    call->error.largest = tell.largest;
+
+    if (tell.error) {
+        return NGX_DECLINED;
+    }
+
+    ngx_mesh_json_raw(call->json, &json);
+
+    return NGX_OK;
+}
+
+
+/* in the agent */
+
+void
+ngx_mesh_api_large_task(ngx_mesh_registry_task_t *task)
+{
+    ngx_int_t             rc;
+    ngx_mesh_api_call_t   call;
+
+    ngx_memzero(&call, sizeof(ngx_mesh_api_call_t));
+
+    rc = ngx_mesh_api_large_call(task, &call);
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_apply(&call);
+    }
+
+    if (rc == NGX_ERROR) {
+        (void) ngx_mesh_api_fail(&call, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                 "Internal", NULL, "there is no memory");
+    }
+
+    task->status = (ngx_mesh_api_large_tell(task, &call) == NGX_OK)
+                   ? NGX_HTTP_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_large_call(ngx_mesh_registry_task_t *task,
+    ngx_mesh_api_call_t *call)
+{
+    u_char                    *p;
+    ngx_str_t                  allow, *s[NGX_MESH_API_LARGE_ASKS];
+    ngx_mesh_api_large_ask_t   ask;
+
+    p = task->args.data;
+
+    call->pool = task->pool;
+    call->log = ngx_cycle->log;
+    call->store = ngx_mesh_live();
+
+    call->json = ngx_palloc(task->pool, sizeof(ngx_mesh_json_t));
+
+    if (call->json == NULL || call->store == NULL
+        || task->args.len < sizeof(ngx_mesh_api_large_ask_t))
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_json_init(call->json, task->pool, NULL);
+    ngx_memcpy(&ask, p, sizeof(ngx_mesh_api_large_ask_t));
+
+    s[NGX_MESH_API_LARGE_METHOD] = &call->method_name;
+    s[NGX_MESH_API_LARGE_PATH] = &call->path;
+    s[NGX_MESH_API_LARGE_ROOT] = &call->root;
+    s[NGX_MESH_API_LARGE_ARGS] = &call->args;
+    s[NGX_MESH_API_LARGE_BY] = &call->by;
+    s[NGX_MESH_API_LARGE_IF_MATCH] = &call->if_match;
+    s[NGX_MESH_API_LARGE_IF_NONE_MATCH] = &call->if_none_match;
+
+    if (ngx_mesh_api_large_take(p + sizeof(ngx_mesh_api_large_ask_t),
+                                p + task->args.len, ask.len, s,
+                                NGX_MESH_API_LARGE_ASKS)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    call->method = ask.method;
+    call->merge = ask.merge;
+    call->dry = ask.dry;
+    call->expect = ask.expect;
+    call->revision = ngx_mesh_store_revision(call->store);
+    call->old = call->revision;
+
+    if (ngx_mesh_api_find(call, &allow) != NGX_OK) {
+        return call->error.status ? NGX_DECLINED : NGX_ERROR;
+    }
+
+    if (ngx_mesh_api_large_read(task, &call->text) != NGX_OK) {
+        return ngx_mesh_api_fail(call, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                 "Internal", NULL,
+                                 "the body's file cannot be read");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_api_large_read(ngx_mesh_registry_task_t *task, ngx_str_t *text)
+{
+    size_t           size;
+    ssize_t          n;
+    ngx_fd_t         fd;
+    ngx_file_info_t  fi;
+
+    fd = ngx_open_file(task->file.data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
+                      ngx_open_file_n " \"%V\" failed", &task->file);
+        return NGX_ERROR;
+    }
+
+    size = 0;
+    text->len = 0;
+
+    if (ngx_fd_info(fd, &fi) != NGX_FILE_ERROR) {
+        size = (size_t) ngx_file_size(&fi);
+    }
+
+    text->data = size ? ngx_palloc(task->pool, size + 1) : NULL;
+
+    while (text->data && text->len < size) {
+        n = ngx_read_fd(fd, text->data + text->len, size - text->len);
+
+        if (n <= 0) {
+            break;
+        }
+
+        text->len += n;
+    }
+
+    (void) ngx_close_file(fd);
+
+    return (size && text->len == size) ? NGX_OK : NGX_ERROR;
+}
+
+
+/* what is short goes without a file: a disk may be full */
+
+static ngx_int_t
+ngx_mesh_api_large_tell(ngx_mesh_registry_task_t *task,
+    ngx_mesh_api_call_t *call)
+{
+    u_char                     *p;
+    size_t                      size;
+    ngx_str_t                   word, hint, json, text;
+    ngx_str_t                  *s[NGX_MESH_API_LARGE_TELLS];
+    ngx_mesh_api_large_tell_t   tell;
+
+    ngx_memzero(&tell, sizeof(ngx_mesh_api_large_tell_t));
+
+    tell.status = call->status;
+    tell.committed = call->committed;
+    tell.old = call->old;
+    tell.revision = call->revision;
+    tell.error = call->error.status;
+    tell.needed = call->error.needed;
+    tell.free = call->error.free;
+    tell.largest = call->error.largest;
+
+    word.data = (u_char *) call->error.text;
+    word.len = word.data ? ngx_strlen(word.data) : 0;
+    hint.data = (u_char *) call->error.hint;
+    hint.len = hint.data ? ngx_strlen(hint.data) : 0;
+
+    ngx_str_null(&json);
+
+    if (!tell.error && ngx_mesh_json_join(call->json, &json) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    s[NGX_MESH_API_LARGE_ETAG] = &call->etag;
+    s[NGX_MESH_API_LARGE_LOCATION] = &call->written.location;
+    s[NGX_MESH_API_LARGE_TEXT] = &word;
+    s[NGX_MESH_API_LARGE_CODE] = &call->error.code;
+    s[NGX_MESH_API_LARGE_POINTER] = &call->error.pointer;
+    s[NGX_MESH_API_LARGE_HINT] = &hint;
+    s[NGX_MESH_API_LARGE_JSON] = &json;
+
+    size = sizeof(ngx_mesh_api_large_tell_t)
+           + ngx_mesh_api_large_size(s, NGX_MESH_API_LARGE_TELLS, tell.len);
+
+    p = (size <= NGX_MESH_JOB_RESULT) ? task->result.data
+                                      : ngx_pnalloc(task->pool, size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    text.data = p;
+    text.len = size;
+
+    p = ngx_cpymem(p, &tell, sizeof(ngx_mesh_api_large_tell_t));
+    ngx_mesh_api_large_put(p, s, NGX_MESH_API_LARGE_TELLS);
+
+    if (size <= NGX_MESH_JOB_RESULT) {
+        task->result.len = size;
+        return NGX_OK;
+    }
+
+    task->result.len = 0;
+
+    return ngx_mesh_api_large_output(task, &text);
+}
+
+
+static ngx_int_t
+ngx_mesh_api_large_output(ngx_mesh_registry_task_t *task, ngx_str_t *text)
+{
+    int         fd;
+    size_t      sent;
+    ssize_t     n;
+    ngx_err_t   err;
+
+    fd = ngx_mesh_registry_job_output(task, &err);
+
+    if (fd == -1) {
+        return NGX_ERROR;
+    }
+
+    for (sent = 0; sent < text->len; sent += n) {
+        n = ngx_write_fd(fd, text->data + sent, text->len - sent);
+
+        if (n <= 0) {
+            break;
+        }
+    }
+
+    (void) ngx_close_file(fd);
+
+    return sent == text->len ? NGX_OK : NGX_ERROR;
+}
