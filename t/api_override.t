@@ -47,6 +47,12 @@ ok($t->reload(gone => 1), 'a reload');
 $client = $t->tcp('rpc');
 is(went_to(), 'b', '... keeps it');
 
+my $until = $r->{json}{override}{until};
+is(api($t, 'PATCH', "$path/override", { ttl => undef })->{status}, 200,
+   'a null that names nothing');
+is(api($t, 'GET', "$path/override")->{json}{spec}{until}, $until,
+   '... leaves its end');
+
 ok(api($t, 'DELETE', "$path/override")->{json}{changed}, 'it is taken off');
 is(went_to(), 'a b', '... both again');
 ok(!api($t, 'DELETE', "$path/override")->{json}{changed}, '... once');
