@@ -124,4 +124,24 @@ is(api($t, 'PUT', "$list/u", { address => 'unix:/tmp/x' })->{status}, 201,
 is(error(api($t, 'PUT', "$list/u", spec($a, protocol => 'nope'))),
    '422 BadField /protocol', 'an unknown protocol');
 
+# each name of a large patch is looked for once: it does not hold a worker up
+
+my %labels = map { ("label$_" => "$_") } 1 .. 5000;
+my %odd = map { ("label$_" => undef) } grep { $_ % 2 } 1 .. 5000;
+
+is(api($t, 'PUT', "$list/many", { address => '127.0.0.1', port => 9,
+                                  labels => \%labels })->{status}, 201,
+   'many labels');
+is(api($t, 'PATCH', "$list/many", { labels => { %odd, label2 => 'x',
+                                                other => 'y' } })->{status},
+   200, '... and a patch of half of them');
+
+delete @labels{ keys %odd };
+is_deeply(api($t, 'GET', "$list/many")->{json}{spec}{labels},
+          { %labels, label2 => 'x', other => 'y' }, '... the rest is there');
+
+my $unknown = join ',', map { sprintf '"%x":1', $_ } 1 .. 50_000;
+is(error(api($t, 'PATCH', "$list/many", "{$unknown}")), '422 BadField /1',
+   '... unknown ones are refused');
+
 $t->done;

@@ -35,6 +35,11 @@ static ngx_int_t ngx_mesh_json_unique_keys(cJSON *object, ngx_pool_t *pool,
     ngx_mesh_json_error_t *error);
 static int ngx_libc_cdecl ngx_mesh_json_order(const void *one,
     const void *two);
+static int ngx_libc_cdecl ngx_mesh_json_member_order(const void *one,
+    const void *two);
+static cJSON *ngx_mesh_json_member(cJSON **members, ngx_uint_t n, char *name);
+static ngx_int_t ngx_mesh_json_merge_member(cJSON *target, cJSON *child,
+    cJSON *old);
 
 
 cJSON *
@@ -353,62 +358,136 @@ ngx_mesh_json_order(const void *one, const void *two)
 }
 
 
+/*
+ * A patch may have as many names as its text has room for, and no name twice:
+ * a sorted list of what the target has serves all of them.  They are found
+ * before the first one goes.
+ */
+
 ngx_int_t
 ngx_mesh_json_merge(cJSON *target, cJSON *patch)
 {
-    cJSON  *child, *old, *value;
+    cJSON       *child, **members, **old;
+    ngx_int_t    rc;
+    ngx_uint_t   i, n;
+
+    n = cJSON_GetArraySize(target);
+    i = cJSON_GetArraySize(patch);
+
+    members = ngx_alloc((n + i + 1) * sizeof(cJSON *), ngx_cycle->log);
+    if (members == NULL) {
+        return NGX_ERROR;
+    }
+
+    old = members + n;
+    i = 0;
+
+    cJSON_ArrayForEach(child, target) {
+        members[i++] = child;
+    }
+
+    ngx_qsort(members, (size_t) n, sizeof(cJSON *),
+              ngx_mesh_json_member_order);
+
+    i = 0;
 
     cJSON_ArrayForEach(child, patch) {
+        old[i++] = ngx_mesh_json_member(members, n, child->string);
+    }
 
-        old = cJSON_GetObjectItemCaseSensitive(target, child->string);
+    rc = NGX_OK;
+    i = 0;
 
-        if (cJSON_IsNull(child)) {
+    cJSON_ArrayForEach(child, patch) {
+        rc = ngx_mesh_json_merge_member(target, child, old[i++]);
 
-            if (old) {
-                cJSON_DeleteItemFromObjectCaseSensitive(target,
-                                                        child->string);
-            }
+        if (rc != NGX_OK) {
+            break;
+        }
+    }
 
-            continue;
+    ngx_free(members);
+
+    return rc;
+}
+
+
+static int ngx_libc_cdecl
+ngx_mesh_json_member_order(const void *one, const void *two)
+{
+    return ngx_strcmp((*(cJSON **) one)->string, (*(cJSON **) two)->string);
+}
+
+
+static cJSON *
+ngx_mesh_json_member(cJSON **members, ngx_uint_t n, char *name)
+{
+    int         order;
+    ngx_uint_t  first, middle;
+
+    for (first = 0; first < n; /* void */ ) {
+
+        middle = first + (n - first) / 2;
+        order = ngx_strcmp(members[middle]->string, name);
+
+        if (order == 0) {
+            return members[middle];
         }
 
-        if (cJSON_IsObject(child)) {
-
-            /* a patch of what is no object yet loses its nulls too */
-
-            if (old == NULL || !cJSON_IsObject(old)) {
-                value = cJSON_CreateObject();
-
-                if (value == NULL) {
-                    return NGX_ERROR;
-                }
-
-            } else {
-                value = cJSON_DetachItemViaPointer(target, old);
-                old = NULL;
-            }
-
-            if (ngx_mesh_json_merge(value, child) != NGX_OK) {
-                cJSON_Delete(value);
-                return NGX_ERROR;
-            }
+        if (order < 0) {
+            first = middle + 1;
 
         } else {
-            value = cJSON_Duplicate(child, 1);
+            n = middle;
+        }
+    }
 
-            if (value == NULL) {
-                return NGX_ERROR;
-            }
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_mesh_json_merge_member(cJSON *target, cJSON *child, cJSON *old)
+{
+    cJSON  *value;
+
+    if (cJSON_IsNull(child)) {
+        cJSON_Delete(cJSON_DetachItemViaPointer(target, old));
+        return NGX_OK;
+    }
+
+    if (cJSON_IsObject(child)) {
+
+        /* a patch of what is no object yet loses its nulls too */
+
+        if (old && cJSON_IsObject(old)) {
+            value = cJSON_DetachItemViaPointer(target, old);
+            old = NULL;
+
+        } else {
+            value = cJSON_CreateObject();
         }
 
-        if (old) {
-            cJSON_DeleteItemFromObjectCaseSensitive(target, child->string);
-        }
+    } else {
+        value = cJSON_Duplicate(child, 1);
+    }
 
-        if (!cJSON_AddItemToObject(target, child->string, value)) {
-            cJSON_Delete(value);
-            return NGX_ERROR;
-        }
+    if (value == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (cJSON_IsObject(child)
+        && ngx_mesh_json_merge(value, child) != NGX_OK)
+    {
+        cJSON_Delete(value);
+        return NGX_ERROR;
+    }
+
+    cJSON_Delete(cJSON_DetachItemViaPointer(target, old));
+
+    if (!cJSON_AddItemToObject(target, child->string, value)) {
+        cJSON_Delete(value);
+        return NGX_ERROR;
     }
 
     return NGX_OK;
