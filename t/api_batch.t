@@ -50,6 +50,10 @@ is(error($r), '409 OwnedByConfig /ops/2', 'one that is refused');
 is(api($t, 'GET', 'services/x')->{status}, 200, '... nothing went');
 is(error(api($t, 'GET', 'services/z')), '404 NotFound', '... nothing came');
 
+is(error(batch(['PUT', 'services/z?dry_run=1', {}])),
+   '400 BadArgument /ops/0', 'a dry run of one op');
+is(error(api($t, 'GET', 'services/z')), '404 NotFound', '... is not done');
+
 is(error(batch(['PUT', 'services/z', { a => 1 }])),
    '422 BadField /ops/0/body/a', 'a wrong field');
 is(error(batch(['PUT', 'services/z'])), '422 BadField /ops/0/body',

@@ -126,7 +126,7 @@ ngx_mesh_api_batch_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
 {
     cJSON                    *body;
     ngx_int_t                 rc;
-    ngx_str_t                 allow;
+    ngx_str_t                 allow, dry;
     ngx_mesh_api_batch_op_t   op;
 
     ngx_memzero(sub, sizeof(ngx_mesh_api_call_t));
@@ -157,6 +157,16 @@ ngx_mesh_api_batch_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
     sub->body = body;
 
     rc = ngx_mesh_api_find(sub, &allow);
+
+    /* it would be done nevertheless */
+
+    if (rc == NGX_OK
+        && ngx_mesh_api_arg(sub, "dry_run", &dry) != NGX_DECLINED)
+    {
+        rc = ngx_mesh_api_fail(sub, NGX_HTTP_BAD_REQUEST, "BadArgument",
+                               "\"dry_run\" of the batch is for all",
+                               "an op has no \"dry_run\" of its own");
+    }
 
     if (rc == NGX_OK
         && (!(sub->op->flags & NGX_MESH_API_COMMIT)
