@@ -113,6 +113,39 @@ like($err, qr/^meshctl: 409 /, '... says so');
 is($code, 4, 'what is wrong');
 like($err, qr{ at /color$}m, '... says where');
 
+like($err, qr/^meshctl: unknown field; a route has/m, '... and why');
+
+# names and values with whatever a shell can hand over
+
+my @odd = ('services', 'odd', 'endpoints', qq{a b'c"d/e:\xc3\xa9});
+my @values = ('address=127.0.0.1', 'port=1', "labels.city=Z\xc3\xbcrich",
+              q{labels.said=it's "$HOME" `x` \\});
+my %labels = (city => "Z\x{fc}rich", said => q{it's "$HOME" `x` \\});
+
+is((run(undef, 'put', 'services', 'odd'))[0], 0, 'a service');
+
+for my $how ('as it is', '--curl') {
+    ($code, $out, $err) = run(undef, $how eq '--curl' ? $how : (), 'put', @odd,
+                              @values);
+    is($code, 0, "odd names, $how") or diag($err);
+
+    SKIP: {
+        skip 'no curl', 1
+            unless $how ne '--curl' || grep { -x "$_/curl" } split /:/,
+                                              $ENV{PATH};
+
+        system('sh', '-c', "$out >/dev/null") if $how eq '--curl';
+
+        my $r = json((run(undef, 'get', @odd))[1]);
+        is_deeply($r->{spec}{labels}, \%labels, '... are what is there');
+    }
+
+    is((run(undef, 'delete', @odd))[0], 0, '... and go');
+}
+
+is((run(undef, 'put', 'services', 'odd', "x=\xff"))[0], 2, 'no UTF-8');
+is((run(undef, 'delete', 'services', 'odd'))[0], 0, 'the service goes');
+
 is((run(undef, 'delete', 'routes', 'r', '--dry-run'))[0], 0, 'a dry run');
 is((run(undef, 'get', 'routes', 'r'))[0], 0, '... does nothing');
 is((run(undef, 'delete', 'routes', 'r'))[0], 0, 'delete');
