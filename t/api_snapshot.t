@@ -73,6 +73,20 @@ is($r->{json}{revision}, $revision + 1, 'all again, in one revision');
 is($json->encode(api('GET', 'snapshot')->{json}{items}),
    $json->encode($all->{json}{items}), '... as it was');
 
+# an override that has ended since
+
+api('PUT', 'services/demo.Echo/endpoints/127.0.0.1:1/override',
+    { weight => 5, ttl => 3600 });
+my $laid = api('GET', 'snapshot')->{json};
+
+$_->{spec}{until} = '2020-01-01T00:00:00Z'
+    for grep { $_->{path} =~ /override$/ } @{ $laid->{items} };
+
+$r = api('PUT', 'snapshot?prune=1', $laid);
+is($r->{status}, 200, 'an override that has ended') or diag($r->{content});
+is(paths(api('GET', 'snapshot')->{json}), paths($all->{json}),
+   '... is not laid');
+
 # all or nothing
 
 my $bad = { items => [

@@ -40,7 +40,6 @@ typedef struct {
 static ngx_int_t ngx_mesh_api_override_find(ngx_mesh_api_call_t *call,
     ngx_mesh_api_laid_t *laid, ngx_uint_t endpoint);
 static ngx_int_t ngx_mesh_api_override_get(ngx_mesh_api_call_t *call);
-static ngx_int_t ngx_mesh_api_override_put(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_override_fill(ngx_mesh_api_call_t *call,
     cJSON *body, ngx_mesh_override_t *ov);
 static ngx_int_t ngx_mesh_api_override_until(ngx_mesh_api_call_t *call,
@@ -290,10 +289,10 @@ ngx_mesh_api_override_get(ngx_mesh_api_call_t *call)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_mesh_api_override_put(ngx_mesh_api_call_t *call)
 {
-    cJSON                *body;
+    cJSON                *body, *ttl;
     ngx_int_t             rc;
     ngx_mesh_api_laid_t   laid;
 
@@ -309,11 +308,12 @@ ngx_mesh_api_override_put(ngx_mesh_api_call_t *call)
     if (rc == NGX_OK && call->merge && laid.found) {
         rc = ngx_mesh_api_patched(call, &laid.item, &body);
 
-        /* a new "ttl" is not beside an old "until" */
+        /* a new "ttl" is not beside an old "until"; null is no new one */
 
-        if (rc == NGX_OK
-            && cJSON_HasObjectItem(call->body, "ttl")
-            && !cJSON_HasObjectItem(call->body, "until"))
+        ttl = cJSON_GetObjectItemCaseSensitive(call->body, "ttl");
+
+        if (rc == NGX_OK && ttl && !cJSON_IsNull(ttl)
+            && cJSON_GetObjectItemCaseSensitive(call->body, "until") == NULL)
         {
             cJSON_DeleteItemFromObjectCaseSensitive(body, "until");
         }
@@ -402,6 +402,26 @@ ngx_mesh_api_override_until(ngx_mesh_api_call_t *call,
     }
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_mesh_api_override_ended(cJSON *spec)
+{
+    cJSON      *value;
+    uint64_t    until;
+    ngx_str_t   s;
+
+    value = cJSON_GetObjectItemCaseSensitive(spec, "until");
+
+    if (!cJSON_IsString(value)) {
+        return 0;
+    }
+
+    ngx_mesh_json_str(value, &s);
+
+    return ngx_mesh_api_parse_date(&s, &until) == NGX_OK
+           && until <= ngx_mesh_api_now();
 }
 
 

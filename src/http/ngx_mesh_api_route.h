@@ -81,6 +81,12 @@ typedef struct {
 } ngx_mesh_api_revision_t;
 
 
+/* ngx_mesh_api_override.c: the handler of PUT, and whether such a spec has
+   an end that is over */
+ngx_int_t ngx_mesh_api_override_put(ngx_mesh_api_call_t *call);
+ngx_uint_t ngx_mesh_api_override_ended(cJSON *spec);
+
+
 extern ngx_mesh_api_op_t     ngx_mesh_api_route_ops[];
 extern ngx_mesh_api_op_t     ngx_mesh_api_explain_ops[];
 extern ngx_mesh_api_op_t     ngx_mesh_api_watch_ops[];

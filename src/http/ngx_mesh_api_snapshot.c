@@ -346,6 +346,14 @@ ngx_mesh_api_snapshot_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
                                  NULL, "there are no items of that path");
     }
 
+    /* what has ended since the export does not hinder the rest */
+
+    if (rc == NGX_OK && sub->op->handler == ngx_mesh_api_override_put
+        && ngx_mesh_api_override_ended(spec))
+    {
+        return NGX_OK;
+    }
+
     return rc == NGX_OK ? sub->op->handler(sub) : rc;
 }
 
