@@ -49,6 +49,8 @@ is_deeply([ map { $_->{op} } @{ $r->{json}{diff} } ], [qw(delete delete)],
           'what goes') or diag($r->{content});
 is(error(api($t, 'PUT', 'services/demo.Echo?dry_run=1', {})),
    '409 OwnedByConfig', 'what is refused is refused');
+is(error(api($t, 'DELETE', "services/x?$_")), '400 BadArgument', "not $_")
+    for qw(dryrun=1 dry%5Frun=1 force=0&dry-run dry_run=yes);
 is(api($t, 'GET', 'services/x')->{status}, 200, 'all is there');
 is(api($t, 'DELETE', 'services/x?dry_run=0')->{status}, 200, 'dry_run=0');
 is(error(api($t, 'GET', 'services/x')), '404 NotFound', '... does it');

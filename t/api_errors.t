@@ -19,7 +19,7 @@ $t->write_conf(api_conf(
     service => 'endpoint 127.0.0.1:1;', location => 'client_max_body_size 1m;',
     http => <<'END'));
         location /ro/   { mesh_api; }
-        location /some/ { mesh_api write=$arg_may; }
+        location /some/ { mesh_api write=$http_may; }
         location /lim/  { mesh_api write=on; limit_except GET { deny all; } }
 END
 $t->run;
@@ -98,15 +98,17 @@ is($r->{headers}{allow}, 'GET, HEAD, OPTIONS', '... which there are');
 is($t->http('GET', '/ro/1/services/x', undef)->{status}, 200, '... to read');
 is(error($t->http('PUT', '/some/1/services/x', {})), '403 Forbidden',
    'a variable');
-is(error($t->http('PUT', '/some/1/services/x?may=0', {})), '403 Forbidden',
-   '... that says no');
-is($t->http('PUT', '/some/1/services/x?may=1', {})->{status}, 200,
-   '... or yes');
+is(error($t->http('PUT', '/some/1/services/x', {}, headers => { may => 0 })),
+   '403 Forbidden', '... that says no');
+is($t->http('PUT', '/some/1/services/x', {}, headers => { may => 1 })->{status},
+   200, '... or yes');
 is($t->http('PUT', '/lim/1/services/x', {})->{status}, 403, 'limit_except');
 is($t->http('GET', '/lim/1/services/x', undef)->{status}, 200, '... GET');
 
 is(error(api($t, 'PUT', 'services/x', {}, 'x-mesh-revision' => 'a')),
    '400 BadHeader', 'a revision');
+is(error(api($t, 'PUT', "services/$_", {})), '400 BadPath', "name $_")
+    for qw(%ff%fe x%c3 %ed%a0%80);
 is(error(api($t, 'GET', 'services?limit=x')), '400 BadArgument', 'a limit');
 is(error(api($t, 'GET', 'services/x/endpoints?after=zzzz')),
    '400 BadArgument', 'a cursor');

@@ -448,7 +448,9 @@ ngx_mesh_api_conditions(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
         call->expect = n;
     }
 
-    if (ngx_mesh_api_arg_flag(call, "dry_run", &call->dry) != NGX_OK) {
+    if (ngx_mesh_api_args_known(call) != NGX_OK
+        || ngx_mesh_api_arg_flag(call, "dry_run", &call->dry) != NGX_OK)
+    {
         return call->error.status ? NGX_DECLINED : NGX_ERROR;
     }
 

@@ -175,6 +175,9 @@ ngx_int_t ngx_mesh_api_arg_number(ngx_mesh_api_call_t *call, char *name,
 ngx_int_t ngx_mesh_api_arg_flag(ngx_mesh_api_call_t *call, char *name,
     ngx_uint_t *flag);
 
+/* whether there are only arguments that something takes; else 400 */
+ngx_int_t ngx_mesh_api_args_known(ngx_mesh_api_call_t *call);
+
 /* a segment of a path */
 ngx_int_t ngx_mesh_api_escape(ngx_pool_t *pool, ngx_str_t *src,
     ngx_str_t *dst);

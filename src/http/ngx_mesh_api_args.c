@@ -60,6 +60,59 @@ ngx_mesh_api_arg(ngx_mesh_api_call_t *call, char *name, ngx_str_t *value)
 }
 
 
+/* one that is mistyped might have been to keep a write from being done */
+
+ngx_int_t
+ngx_mesh_api_args_known(ngx_mesh_api_call_t *call)
+{
+    u_char      *p, *last, *end, *value;
+    ngx_str_t    name;
+    ngx_uint_t   i;
+
+    static ngx_str_t  known[] = {
+        ngx_string("dry_run"), ngx_string("force"), ngx_string("prune"),
+        ngx_string("limit"), ngx_string("after"), ngx_string("deadline"),
+        ngx_string("since"), ngx_string("wait"), ngx_string("epoch"),
+        ngx_string("service"), ngx_string("type"), ngx_string("to"),
+        ngx_null_string
+    };
+
+    last = call->args.data + call->args.len;
+
+    for (p = call->args.data; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, '&');
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        value = ngx_strlchr(p, end, '=');
+
+        name.data = p;
+        name.len = (value ? value : end) - p;
+
+        if (end == p) {
+            continue;
+        }
+
+        for (i = 0; known[i].len; i++) {
+            if (ngx_mesh_api_equal(&known[i], &name)) {
+                break;
+            }
+        }
+
+        if (known[i].len == 0) {
+            return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST,
+                                     "BadArgument", NULL,
+                                     "unknown argument \"%V\"", &name);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_mesh_api_arg_number(ngx_mesh_api_call_t *call, char *name, ngx_uint_t *n)
 {

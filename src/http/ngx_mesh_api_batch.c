@@ -158,6 +158,10 @@ ngx_mesh_api_batch_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
 
     rc = ngx_mesh_api_find(sub, &allow);
 
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_args_known(sub);
+    }
+
     /* it would be done nevertheless */
 
     if (rc == NGX_OK

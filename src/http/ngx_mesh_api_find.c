@@ -167,6 +167,7 @@ static ngx_int_t
 ngx_mesh_api_decode(ngx_mesh_api_call_t *call, ngx_str_t *s)
 {
     u_char     *p, *last, *dst;
+    uint32_t    ch;
     ngx_int_t   c;
 
     p = s->data;
@@ -196,6 +197,23 @@ ngx_mesh_api_decode(ngx_mesh_api_call_t *call, ngx_str_t *s)
     }
 
     s->len = dst - s->data;
+
+    /* who is shown in JSON has to be found by what is shown */
+
+    for (p = s->data; p < dst; /* void */ ) {
+
+        if (*p < 0x80) {
+            p++;
+            continue;
+        }
+
+        ch = ngx_utf8_decode(&p, dst - p);
+
+        if (ch > 0x10ffff || (ch >= 0xd800 && ch <= 0xdfff)) {
+            return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST, "BadPath",
+                                     NULL, "the path is no UTF-8");
+        }
+    }
 
     return NGX_OK;
 }
