@@ -32,6 +32,8 @@ STREAM
     route text  { match method=text; deny "closed until Monday"; }
     route admin { match service=*Admin; match !attachment.role;
                   deny "who are you?"; }
+    route slow  { match method=slow "attachment.x=~^(a+)+$";
+                  deny "no a"; }
     route bolt  { match protocol=bolt; deny "not by Bolt"; }
 MESH
 ));
@@ -58,6 +60,11 @@ said('a service that is not declared', 'who are you\?',
 
 is(went($client->call(service => 'demo.Echo', method => 'x')), 'a',
    'others pass');
+is(went($client->call(service => 'demo.Echo', method => 'slow',
+                      attachments => { x => 'b' })), 'a', '... these too');
+is(went($client->call(service => 'demo.Echo', method => 'slow',
+                      attachments => { x => 'a' x 60 . 'b' })), 'status 80',
+   '... but not by an expression that would take too long');
 is(went($client->call(service => 'demo.Admin', method => 'x',
                       attachments => { role => 'r' })), 'status 60',
    '... to where there is nothing');
@@ -67,11 +74,11 @@ my $frame = $t->tcp('bolt', speaks => 'bolt')->call(service => 'demo.Echo:1.0',
 like(went($frame) . ($frame->{error} // ''), qr/not by Bolt/,
      'in another protocol');
 
-is($a->stats->{requests}, 1, 'no provider saw them');
+is($a->stats->{requests}, 2, 'no provider saw them');
 
 my $m = $t->metrics;
 my ($denied) = grep { /^mesh_.*error.*denied/ && /demo\.Echo"/ } keys %$m;
-ok($denied && $m->{$denied} == 2, 'counted by service')
+ok($denied && $m->{$denied} == 3, 'counted by service')
     or diag(join "\n", grep { /denied/ } keys %$m);
 
 $t->stop;

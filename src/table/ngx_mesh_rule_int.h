@@ -52,6 +52,7 @@ typedef struct {
     uint8_t                 name;        /* that it is about */
     uint8_t                 anchored;    /* the literal comes first */
     uint8_t                 failed;      /* was logged */
+    uint8_t                 closed;      /* an expression that fails matches */
     uint32_t                rare;        /* letter of it to look for */
     ngx_str_t               value;
     ngx_str_t               literal;     /* part of all that matches */

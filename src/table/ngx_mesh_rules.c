@@ -271,7 +271,7 @@ static ngx_int_t
 ngx_mesh_rules_tests(ngx_mesh_rules_t *set, ngx_mesh_route_t *route,
     ngx_array_t *names, ngx_log_t *log)
 {
-    ngx_uint_t             i, n, percent, last;
+    ngx_uint_t             i, j, n, percent, last;
     ngx_mesh_alt_t        *alt;
     ngx_mesh_rule_t       *rule;
     ngx_mesh_test_t        swap, *test, *tests;
@@ -300,6 +300,12 @@ ngx_mesh_rules_tests(ngx_mesh_rules_t *set, ngx_mesh_route_t *route,
 
         if (ngx_mesh_rules_test(set, test, c, alt, names, log) != NGX_OK) {
             return NGX_ERROR;
+        }
+
+        /* nobody gets past "deny" by a text that takes too long */
+
+        for (j = 0; j < c->npatterns; j++) {
+            alt[j].closed = rule->denied;
         }
 
         alt += c->npatterns;

@@ -94,17 +94,22 @@ ngx_mesh_alt_regex(ngx_mesh_alt_t *alt, ngx_str_t *value)
 
     rc = ngx_regex_exec(alt->regex, &text, NULL, 0);
 
+    if (rc >= 0 || rc == NGX_REGEX_NO_MATCHED) {
+        return rc >= 0;
+    }
+
     /* whoever makes it fail may do so with every call */
 
-    if (rc < 0 && rc != NGX_REGEX_NO_MATCHED && !alt->failed) {
+    if (!alt->failed) {
         alt->failed = 1;
 
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       ngx_regex_exec_n " of \"%V\" in a route failed: %i, "
-                      "it does not match then", &alt->value, rc);
+                      "it %s then", &alt->value, rc,
+                      alt->closed ? "matches" : "does not match");
     }
 
-    return rc >= 0;
+    return alt->closed;
 
 #else
     return 0;
