@@ -68,10 +68,10 @@ $t->allow_log(qr/worker process \d+ exited on signal 9/);
 
 # -- writers: each is a process, prints a line of JSON for each revision
 
-# what a service consists of
+# what a service consists of: never of the first alone, which may be drained
 sub random_set {
     my @set = grep { rand() < 0.5 } 0 .. $#peers;
-    return @set ? @set : int rand @peers;
+    return grep({ $_ } @set) ? @set : (@set, 1 + int rand $#peers);
 }
 
 
@@ -103,10 +103,43 @@ sub put_batch {
 }
 
 
+# drains the first endpoint of a service for a second, and says from which
+# revision on it is and until which it is at least
+
+sub drain {
+    my ($out, $n) = @_;
+
+    my $path = '/api/1/services/' . name($n) . '/endpoints/'
+               . $peers[0]->address . '/override';
+    my $r = $t->http('PUT', $path, { drain => JSON::PP::true, ttl => 1 });
+
+    # it may not be there just now
+    return unless $r->{success};
+
+    my $from = $r->{json}{revision};
+    my $until = $from;
+
+    while (($r = $t->http('GET', $path))->{success}) {
+        $until = $r->{headers}{'x-mesh-revision'};
+        sleep 0.02;
+    }
+
+    print $out encode_json({ drained => $n, from => $from, until => $until,
+                             status => $r->{status} }), "\n";
+}
+
+
 sub writer {
-    my ($out, $stop) = @_;
+    my ($out, $stop, $number) = @_;
 
     until (IO::Select->new($stop)->can_read(0)) {
+
+        # of each service one writer at most
+        if (rand() < 0.03) {
+            drain($out, $number);
+            next;
+        }
+
         my %sets = map { $_ => [random_set()] }
                    rand() < 0.3 ? (0, 1 + int rand($services - 1))
                                 : int rand $services;
@@ -203,6 +236,9 @@ sub finish {
 
 my %history;
 
+# service => [[first revision, last revision]...]
+my %drained;
+
 sub remember {
     my ($revision, %sets) = @_;
 
@@ -224,7 +260,10 @@ sub phase {
     my ($what, $disturb) = @_;
 
     my @callers = map { child(\&caller_loop) } 1 .. 4;
-    my @writers = map { child(\&writer) } 1 .. 3;
+    my @writers = map {
+        my $n = $_;
+        child(sub { writer(@_, $n) })
+    } 0 .. 2;
 
     $disturb->();
 
@@ -235,6 +274,13 @@ sub phase {
 
     for my $line (@written) {
         my $w = eval { decode_json($line) };
+
+        if ($w && defined $w->{drained}) {
+            push @refused, $line if $w->{status} !~ /^404|599$/;
+            push @{ $drained{name($w->{drained})} },
+                 [ $w->{from}, $w->{until} ];
+            next;
+        }
 
         if (!$w || $w->{status} !~ /^20[01]$/) {
             push @refused, $line;
@@ -296,7 +342,7 @@ cmp_ok($closed, '<=', 4 * $kills, '... who was connected to it connects again');
 
 # -- the log
 
-my (%newest, $back, @wrong, $lines);
+my (%newest, $back, @wrong, @late, $lines);
 
 @$_ = sort { $a->[0] <=> $b->[0] } @$_ for values %history;
 
@@ -324,6 +370,10 @@ for my $line (split /\n/, $t->read_file('calls.log')) {
     my ($session, $revision, $service, $address) = split / /, $line;
 
     $lines++;
+    push @late, $line
+        if $address eq $peers[0]->address
+           && grep { $_->[0] <= $revision && $revision <= $_->[1] }
+              @{ $drained{$service} // [] };
     push @wrong, $line
         unless ($service eq 'unknown' ? {} : at($service, $revision) // {})
                ->{$address};
@@ -336,6 +386,8 @@ for my $line (split /\n/, $t->read_file('calls.log')) {
 cmp_ok($lines, '>', 600, 'calls were logged');
 is(scalar @wrong, 0, '... each went where its revision says')
     or diag(join "\n", @wrong[0 .. ($#wrong > 9 ? 9 : $#wrong)]);
+cmp_ok(scalar(map { @$_ } values %drained), '>', 3, '... some were drained');
+is(scalar @late, 0, '... and got no call') or diag(join "\n", @late);
 ok(!$back, '... no worker went back to an older revision');
 
 $t->done;
