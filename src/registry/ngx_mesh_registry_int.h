@@ -50,10 +50,14 @@ typedef struct {
 
 #define NGX_MESH_JOB_FREE         0
 #define NGX_MESH_JOB_READY        1
-#define NGX_MESH_JOB_RUNNING      2
 #define NGX_MESH_JOB_DONE         3
 #define NGX_MESH_JOB_USED         4          /* its file is to go */
-#define NGX_MESH_JOB_FILLING      16         /* plus the worker's pid */
+
+/* these with the pid of who has it in hand: nobody else changes it then */
+
+#define NGX_MESH_JOB_FILLING      16         /* filled, or emptied; plus pid */
+#define NGX_MESH_JOB_RUNNING                                                  \
+    ((ngx_atomic_uint_t) 1 << (8 * sizeof(ngx_atomic_uint_t) - 1))
 
 typedef struct {
     ngx_atomic_t               state;

@@ -303,7 +303,7 @@ ngx_mesh_registry_tasks(int dir, ngx_uint_t tidy)
         /* without a directory it still answers */
 
         if (ngx_atomic_cmp_set(&mail->state, NGX_MESH_JOB_READY,
-                               NGX_MESH_JOB_RUNNING))
+                               NGX_MESH_JOB_RUNNING | ngx_pid))
         {
             mail->agent = ngx_pid;
             ngx_mesh_registry_task(mail, dir);
@@ -313,21 +313,21 @@ ngx_mesh_registry_tasks(int dir, ngx_uint_t tidy)
             woken = 1;
         }
 
-        if (mail->state == NGX_MESH_JOB_USED) {
+        /* during a reload there are two agents */
 
+        if (ngx_atomic_cmp_set(&mail->state, NGX_MESH_JOB_USED,
+                               NGX_MESH_JOB_FILLING + ngx_pid))
+        {
             if (mail->output && dir != -1) {
                 ngx_mesh_registry_job_name(name, mail->id);
                 (void) unlinkat(dir, (char *) name, 0);
             }
 
             mail->output = 0;
-            ngx_memory_barrier();
 
-            if (ngx_atomic_cmp_set(&mail->state, NGX_MESH_JOB_USED,
-                                   NGX_MESH_JOB_FREE))
-            {
-                woken = 1;
-            }
+            ngx_memory_barrier();
+            mail->state = NGX_MESH_JOB_FREE;
+            woken = 1;
         }
     }
 
@@ -342,9 +342,31 @@ ngx_mesh_registry_tasks(int dir, ngx_uint_t tidy)
 static void
 ngx_mesh_registry_tidy_mail(ngx_mesh_mail_t *mail)
 {
-    ngx_atomic_uint_t  state;
+    ngx_atomic_uint_t  state, agent;
 
     state = mail->state;
+
+    if (state & NGX_MESH_JOB_RUNNING) {
+        agent = state & ~NGX_MESH_JOB_RUNNING;
+
+        if (agent != (ngx_atomic_uint_t) ngx_pid
+            && ngx_mesh_registry_dead(agent)
+            && ngx_atomic_cmp_set(&mail->state, state,
+                                  NGX_MESH_JOB_RUNNING | ngx_pid))
+        {
+            mail->status = NGX_MESH_JOB_LOST;
+            mail->result = 0;
+            mail->output = 1;
+            mail->agent = ngx_pid;
+
+            ngx_memory_barrier();
+            mail->state = NGX_MESH_JOB_DONE;
+
+            ngx_mesh_registry_wake_workers();
+        }
+
+        return;
+    }
 
     if (state > NGX_MESH_JOB_FILLING) {
 
@@ -353,24 +375,6 @@ ngx_mesh_registry_tidy_mail(ngx_mesh_mail_t *mail)
         }
 
         return;
-    }
-
-    if (mail->state == NGX_MESH_JOB_RUNNING
-        && mail->agent != (ngx_atomic_uint_t) ngx_pid
-        && ngx_mesh_registry_dead(mail->agent))
-    {
-        mail->status = NGX_MESH_JOB_LOST;
-        mail->result = 0;
-        mail->output = 1;
-
-        if (mail->agent == 0) {
-            mail->agent = ngx_pid;
-        }
-
-        ngx_memory_barrier();
-        mail->state = NGX_MESH_JOB_DONE;
-
-        ngx_mesh_registry_wake_workers();
     }
 
     if (!ngx_mesh_registry_dead(mail->pid)) {
