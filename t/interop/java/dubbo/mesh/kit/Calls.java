@@ -1,8 +1,10 @@
 package mesh.kit;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -40,6 +42,8 @@ final class Calls {
             return null;
         case "attachment":
             return attachment(echo, line, answer);
+        case "shared":
+            return shared(echo, line);
         case "$echo":
             return ((EchoService) echo).$echo(line.get("arg"));
         case "subscribe":
@@ -66,12 +70,33 @@ final class Calls {
         return future.get(10, TimeUnit.SECONDS);
     }
 
+    /**
+     * The provider says what it has of key=; arg= is sent as sent= if that is another.
+     * A context of 2.7 keeps it otherwise.
+     */
     private static Object attachment(Echo echo, Line line, Line answer) {
         String key = line.get("key");
-        RpcContext.getContext().setAttachment(key, line.get("arg"));
-        String value = echo.attachment(key);
-        answer.with("seen", AnswerFilter.last("seen"));
-        return value;
+        RpcContext.getContext().setAttachment(line.get("sent", key), line.get("arg"));
+        try {
+            String value = echo.attachment(key);
+            answer.with("seen", AnswerFilter.last("seen"));
+            return value;
+        } finally {
+            RpcContext.getContext().clearAttachments();
+        }
+    }
+
+    /** One list under all the names of sent=, as Hessian it is there but once. */
+    private static Object shared(Echo echo, Line line) {
+        List<String> list = new ArrayList<>(List.of("x", "y"));
+        for (String name : line.get("sent").split(",")) {
+            RpcContext.getContext().setObjectAttachment(name, list);
+        }
+        try {
+            return echo.attachment(line.get("key"));
+        } finally {
+            RpcContext.getContext().clearAttachments();
+        }
     }
 
     private static Object subscribe(Echo echo, Line line, Line answer) {

@@ -1,5 +1,8 @@
 package mesh.kit;
 
+import java.util.ArrayList;
+import java.util.List;
+
 import org.apache.dubbo.rpc.RpcContext;
 
 final class DubboEcho extends EchoService {
@@ -10,10 +13,15 @@ final class DubboEcho extends EchoService {
 
     @Override
     public String attachment(String key) {
-        String value = RpcContext.getContext().getAttachment(key);
-        if (value != null) {
-            RpcContext.getServerContext().setAttachment("seen", value);
+        Object value = RpcContext.getContext().getObjectAttachment(key);
+        if (value == null) {
+            return null;
         }
-        return value;
+        /* those of fastjson2 say what they are in JSON */
+        String text = value instanceof List
+                ? new ArrayList<>((List<?>) value).toString()
+                : value.toString();
+        RpcContext.getServerContext().setAttachment("seen", text);
+        return text;
     }
 }

@@ -61,10 +61,13 @@ final class Calls {
         }
     }
 
-    /** Baggage there and back; the context of a thread keeps it otherwise. */
+    /**
+     * Baggage there and back, that of key= though it is sent as sent=; the context
+     * of a thread keeps it otherwise.
+     */
     private static Object baggage(Echo echo, Line line, Line answer) {
         RpcInvokeContext context = RpcInvokeContext.getContext();
-        context.putRequestBaggage(line.get("key"), line.get("arg"));
+        context.putRequestBaggage(line.get("sent", line.get("key")), line.get("arg"));
         try {
             String value = echo.attachment(line.get("key"));
             answer.with("seen", RpcInvokeContext.getContext().getResponseBaggage("seen"));
@@ -80,7 +83,7 @@ final class Calls {
     }
 
     private static Object props(Call call, Line line, Line answer) throws Throwable {
-        Props.ask(line.get("arg"));
+        Props.ask(line.get("arg", null));
         try {
             Object value = call.make();
             answer.with("seen", Props.seen());

@@ -15,8 +15,8 @@ import mesh.kit.api.Wrapped;
  * One reference, or a bare client of Bolt 2:
  *
  * <pre>
- * ref name=R address=HOST:PORT [unique=] [timeout=] [retries=] [serialization=hessian2|json|protobuf]
- *     [invoke=future|callback] [generic=true]
+ * ref name=R address=HOST:PORT [version=] [unique=] [timeout=] [retries=]
+ *     [serialization=hessian2|json|protobuf] [invoke=future|callback] [generic=true]
  * ref name=R address=HOST:PORT [unique=] bolt=2
  * </pre>
  *
@@ -86,6 +86,7 @@ final class Client {
                 .setProtocol("bolt")
                 .setDirectUrl("bolt://" + line.get("address"))
                 .setUniqueId(line.get("unique", null))
+                .setVersion(line.get("version", "1.0"))
                 .setTimeout(line.number("timeout", 5000))
                 .setRetries(line.number("retries", 0))
                 .setSerialization(line.get("serialization", "hessian2"))

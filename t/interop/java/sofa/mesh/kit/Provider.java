@@ -16,8 +16,8 @@ import mesh.kit.api.Wrapped;
 
 /**
  * A provider: {@code Provider port=N name=A services=,blue [idle=N] [plain=N]}.
- * The services are unique ids of {@link Echo}, the first (with none) is also
- * at the port idle=; {@link Wrapped} is served, too, and {@link Plain} by a bare
+ * The services are unique ids of {@link Echo}, VERSION:ID for another version than
+ * 1.0; there is one more at the port idle=; {@link Wrapped} is served, too, and {@link Plain} by a bare
  * server of Bolt at plain=.  Prints "READY port".
  *
  * It ends when its standard input does, so it never outlives its test.
@@ -69,10 +69,13 @@ public final class Provider {
     }
 
     private static <T> void export(Class<T> type, T service, String unique, ServerConfig server) {
+        int colon = unique.indexOf(':');
+        String id = unique.substring(colon + 1);
         new ProviderConfig<T>()
                 .setApplication(new ApplicationConfig().setAppName("mesh-kit-provider"))
                 .setInterfaceId(type.getName())
-                .setUniqueId(unique.isEmpty() ? null : unique)
+                .setVersion(colon < 0 ? "1.0" : unique.substring(0, colon))
+                .setUniqueId(id.isEmpty() ? null : id)
                 .setRef(service)
                 .setServer(server)
                 .setFilterRef(List.of(new Props(true)))
