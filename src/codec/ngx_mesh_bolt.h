@@ -90,6 +90,18 @@ extern ngx_str_t  ngx_mesh_bolt_sofa_request;
 ngx_int_t ngx_mesh_sofa_fields(ngx_mesh_body_t *r, ngx_str_t *names,
     ngx_mesh_value_t *values, ngx_uint_t n);
 
+/*
+ * Walks a map in either dialect, as open(), key() and skip() of a
+ * ngx_mesh_serial_t do.  A key in pieces is empty.
+ */
+ngx_int_t ngx_mesh_sofa_open(ngx_mesh_body_t *r, ngx_uint_t final);
+ngx_int_t ngx_mesh_sofa_key(ngx_mesh_body_t *r, ngx_uint_t final,
+    ngx_str_t *key);
+ngx_int_t ngx_mesh_sofa_skip(ngx_mesh_body_t *r, ngx_uint_t final);
+
+/* whether a value neither counts among references nor is one */
+ngx_uint_t ngx_mesh_sofa_plain(u_char tag, ngx_uint_t final);
+
 /* writes an error response's body; 0: no room */
 size_t ngx_mesh_sofa_error(u_char *dst, size_t size, ngx_uint_t final,
     ngx_str_t *text);

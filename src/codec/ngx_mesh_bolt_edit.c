@@ -18,6 +18,10 @@
  * The version is what follows the interface in the service's unique name,
  * an id included.  Providers take the name from the headers, those before
  * 5.8.0 from the content, so it is changed in both.  SOFARPC has no groups.
+ *
+ * Hessian has in requestProps what the headers say again, maps there as
+ * "map.key".  A provider adds the headers that it does not find in them, so
+ * what is set or removed must not be there any more.
  */
 
 
@@ -28,6 +32,16 @@
 #define NGX_MESH_BOLT_CONTENT_MAX  0x7fffffff
 
 #define NGX_MESH_BOLT_NAMES        2
+#define NGX_MESH_BOLT_DEPTH        16     /* of maps in requestProps */
+
+
+typedef struct {
+    ngx_mesh_edit_out_t    *out;
+    const ngx_mesh_edit_t  *edit;
+    ngx_mesh_body_t         r;
+    u_char                 *from;         /* what is not copied yet */
+    ngx_uint_t              final;
+} ngx_mesh_bolt_content_t;
 
 
 static ngx_int_t ngx_mesh_bolt_edit_map(ngx_mesh_edit_out_t *out,
@@ -37,6 +51,17 @@ static ngx_int_t ngx_mesh_bolt_edit_keep(ngx_mesh_edit_out_t *out,
 static ngx_int_t ngx_mesh_bolt_edit_content(ngx_mesh_edit_out_t *out,
     ngx_mesh_bolt_parts_t *parts, ngx_mesh_frame_t *f,
     ngx_mesh_facts_t *facts, const ngx_mesh_edit_t *edit, ngx_uint_t named);
+static ngx_int_t ngx_mesh_bolt_edit_sofa(ngx_mesh_edit_out_t *out,
+    ngx_str_t *content, ngx_mesh_facts_t *facts,
+    const ngx_mesh_edit_t *edit);
+static ngx_int_t ngx_mesh_bolt_edit_target(ngx_mesh_bolt_content_t *c,
+    ngx_mesh_value_t *v);
+static ngx_int_t ngx_mesh_bolt_edit_props(ngx_mesh_bolt_content_t *c,
+    ngx_mesh_value_t *v);
+static ngx_uint_t ngx_mesh_bolt_edit_changes(const ngx_mesh_edit_t *edit,
+    ngx_str_t *keys, ngx_uint_t depth);
+static void ngx_mesh_bolt_edit_until(ngx_mesh_bolt_content_t *c, u_char *p,
+    u_char *next);
 static void ngx_mesh_bolt_edit_name(ngx_str_t *name,
     const ngx_mesh_edit_t *edit, ngx_str_t *pieces);
 static void ngx_mesh_bolt_edit_pair(ngx_mesh_edit_out_t *out, ngx_str_t *key,
@@ -50,8 +75,10 @@ static ngx_str_t  ngx_mesh_bolt_edit_names[NGX_MESH_BOLT_NAMES] = {
     ngx_string("service")
 };
 
-static ngx_str_t  ngx_mesh_bolt_edit_field =
-    ngx_string("targetServiceUniqueName");
+static ngx_str_t  ngx_mesh_bolt_edit_sofa_names[] = {
+    ngx_string("targetServiceUniqueName"),
+    ngx_string("requestProps")
+};
 
 
 ngx_int_t
@@ -233,72 +260,240 @@ ngx_mesh_bolt_edit_content(ngx_mesh_edit_out_t *out,
     ngx_mesh_bolt_parts_t *parts, ngx_mesh_frame_t *f,
     ngx_mesh_facts_t *facts, const ngx_mesh_edit_t *edit, ngx_uint_t named)
 {
-    u_char            *after;
-    ngx_str_t          name, pieces[3];
-    ngx_uint_t         i;
-    ngx_mesh_body_t    r;
-    ngx_mesh_value_t   v;
+    ngx_str_t   *content;
+    ngx_uint_t   sofa;
 
-    if (!edit->rewrite_version || parts->content.len == 0
-        || f->serial == NGX_MESH_BOLT_PROTOBUF
-        || f->serial == NGX_MESH_BOLT_JSON)
-    {
-        ngx_mesh_edit_put(out, parts->content.data, parts->content.len);
-        return (edit->rewrite_version && !named) ? NGX_ERROR : NGX_OK;
+    content = &parts->content;
+
+    sofa = ngx_mesh_bolt_hessian(f->serial)
+           && ngx_mesh_edit_same(&parts->class, &ngx_mesh_bolt_sofa_request);
+
+    if (content->len && sofa && (edit->rewrite_version || edit->nfields)) {
+        return ngx_mesh_bolt_edit_sofa(out, content, facts, edit);
     }
 
-    if (!ngx_mesh_bolt_hessian(f->serial)
-        || !ngx_mesh_edit_same(&parts->class, &ngx_mesh_bolt_sofa_request))
-    {
-        return NGX_ERROR;
+    ngx_mesh_edit_put(out, content->data, content->len);
+
+    if (!edit->rewrite_version) {
+        return NGX_OK;
     }
 
-    ngx_memzero(&r, sizeof(ngx_mesh_body_t));
+    /* of these the content names no service */
 
-    r.pos = parts->content.data;
-    r.end = r.pos + parts->content.len;
-    r.limit = r.end;
-    r.scratch = facts->scratch;
-    r.scratch_end = facts->scratch_end;
-
-    ngx_memzero(&v, sizeof(ngx_mesh_value_t));
-
-    if (ngx_mesh_sofa_fields(&r, &ngx_mesh_bolt_edit_field, &v, 1) != NGX_OK
-        || v.type != NGX_MESH_SERIAL_STRING || v.str.len == 0)
+    if (content->len && f->serial != NGX_MESH_BOLT_PROTOBUF
+        && f->serial != NGX_MESH_BOLT_JSON)
     {
         return NGX_ERROR;
     }
 
-    ngx_mesh_edit_put(out, parts->content.data,
-                      v.raw.data - parts->content.data);
+    return named ? NGX_OK : NGX_ERROR;
+}
 
-    ngx_mesh_bolt_edit_name(&v.str, edit, pieces);
+
+static ngx_int_t
+ngx_mesh_bolt_edit_sofa(ngx_mesh_edit_out_t *out, ngx_str_t *content,
+    ngx_mesh_facts_t *facts, const ngx_mesh_edit_t *edit)
+{
+    u_char                   *end;
+    ngx_int_t                 rc;
+    ngx_uint_t                i, first;
+    ngx_mesh_value_t          v[2];
+    ngx_mesh_bolt_content_t   c;
+
+    ngx_memzero(&c, sizeof(ngx_mesh_bolt_content_t));
+    ngx_memzero(v, sizeof(v));
+
+    end = content->data + content->len;
+
+    c.out = out;
+    c.edit = edit;
+    c.from = content->data;
+    c.final = (content->data[0] == 'C');
+
+    c.r.pos = content->data;
+    c.r.end = end;
+    c.r.limit = end;
+    c.r.scratch = facts->scratch;
+    c.r.scratch_end = facts->scratch_end;
+
+    if (ngx_mesh_sofa_fields(&c.r, ngx_mesh_bolt_edit_sofa_names, v, 2)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* they may stand in any order */
+
+    first = v[1].raw.data < v[0].raw.data;
+
+    for (i = 0; i < 2; i++) {
+        rc = (i == first) ? ngx_mesh_bolt_edit_target(&c, &v[0])
+                          : ngx_mesh_bolt_edit_props(&c, &v[1]);
+
+        if (rc != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_mesh_bolt_edit_until(&c, end, end);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_bolt_edit_target(ngx_mesh_bolt_content_t *c, ngx_mesh_value_t *v)
+{
+    u_char      *p;
+    ngx_str_t    name, pieces[3];
+    ngx_uint_t   i;
+
+    if (!c->edit->rewrite_version) {
+        return NGX_OK;
+    }
+
+    if (v->type != NGX_MESH_SERIAL_STRING || v->str.len == 0) {
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_bolt_edit_until(c, v->raw.data, v->raw.data + v->raw.len);
+
+    ngx_mesh_bolt_edit_name(&v->str, c->edit, pieces);
 
     /* in one string, which is in pieces here: the scratch joins them */
 
     name.len = pieces[0].len + pieces[1].len + pieces[2].len;
 
-    if (name.len > (size_t) (r.scratch_end - r.scratch)) {
+    if (name.len > (size_t) (c->r.scratch_end - c->r.scratch)) {
         return NGX_ERROR;
     }
 
-    name.data = r.scratch;
-    after = r.scratch;
+    name.data = c->r.scratch;
+    p = name.data;
 
     for (i = 0; i < 3; i++) {
         if (pieces[i].len) {
-            after = ngx_cpymem(after, pieces[i].data, pieces[i].len);
+            p = ngx_cpymem(p, pieces[i].data, pieces[i].len);
         }
     }
 
-    ngx_mesh_edit_hessian(out, &name);
-
-    after = v.raw.data + v.raw.len;
-
-    ngx_mesh_edit_put(out, after,
-                      parts->content.data + parts->content.len - after);
+    ngx_mesh_edit_hessian(c->out, &name);
 
     return NGX_OK;
+}
+
+
+/* leaves out texts and numbers that the headers have by the same name */
+
+static ngx_int_t
+ngx_mesh_bolt_edit_props(ngx_mesh_bolt_content_t *c, ngx_mesh_value_t *v)
+{
+    u_char      *start, *value;
+    ngx_int_t    rc;
+    ngx_str_t    keys[NGX_MESH_BOLT_DEPTH + 1];
+    ngx_uint_t   depth;
+
+    if (c->edit->nfields == 0 || v->raw.len == 0) {
+        return NGX_OK;
+    }
+
+    c->r.pos = v->raw.data;
+    c->r.limit = v->raw.data + v->raw.len;
+
+    rc = ngx_mesh_sofa_open(&c->r, c->final);
+    depth = 0;
+
+    if (rc == NGX_DECLINED) {
+        return NGX_OK;
+    }
+
+    while (rc == NGX_OK) {
+        start = c->r.pos;
+
+        rc = ngx_mesh_sofa_key(&c->r, c->final, &keys[depth]);
+
+        if (rc == NGX_DONE) {
+            if (depth == 0) {
+                return NGX_OK;
+            }
+
+            depth--;
+            rc = NGX_OK;
+            continue;
+        }
+
+        /* a key in disguise might be the very one to be removed */
+
+        if (rc != NGX_OK || keys[depth].data == NULL
+            || c->r.pos == c->r.limit)
+        {
+            break;
+        }
+
+        value = c->r.pos;
+
+        if (*value == 'M' || *value == 'H') {
+            if (depth++ == NGX_MESH_BOLT_DEPTH) {
+                break;
+            }
+
+            rc = ngx_mesh_sofa_open(&c->r, c->final);
+            continue;
+        }
+
+        rc = ngx_mesh_sofa_skip(&c->r, c->final);
+
+        if (ngx_mesh_sofa_plain(*value, c->final)
+            && ngx_mesh_bolt_edit_changes(c->edit, keys, depth))
+        {
+            ngx_mesh_bolt_edit_until(c, start, c->r.pos);
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* whether a field is "key.key.key" */
+
+static ngx_uint_t
+ngx_mesh_bolt_edit_changes(const ngx_mesh_edit_t *edit, ngx_str_t *keys,
+    ngx_uint_t depth)
+{
+    ngx_str_t   name;
+    ngx_uint_t  i, k;
+
+    for (i = 0; i < edit->nfields; i++) {
+        name = edit->fields[i].name;
+
+        for (k = 0; k < depth; k++) {
+
+            if (name.len <= keys[k].len || name.data[keys[k].len] != '.'
+                || ngx_memcmp(name.data, keys[k].data, keys[k].len) != 0)
+            {
+                break;
+            }
+
+            name.data += keys[k].len + 1;
+            name.len -= keys[k].len + 1;
+        }
+
+        if (k == depth && ngx_mesh_edit_same(&name, &keys[depth])) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* copies what is before p, and goes on at next */
+
+static void
+ngx_mesh_bolt_edit_until(ngx_mesh_bolt_content_t *c, u_char *p, u_char *next)
+{
+    ngx_mesh_edit_put(c->out, c->from, p - c->from);
+    c->from = next;
 }
 
 

@@ -10,6 +10,7 @@
 #include "ngx_mesh_codec.h"
 #include "ngx_mesh_dubbo.h"
 #include "ngx_mesh_edit.h"
+#include "ngx_mesh_hessian.h"
 #include "ngx_mesh_serial.h"
 
 
@@ -27,11 +28,6 @@
 
 
 #define NGX_MESH_DUBBO_BODY_MAX  0x7fffffff
-
-#define ngx_mesh_dubbo_edit_box(tag)                                          \
-    ((tag) == 'C' || (tag) == 'H' || (tag) == 'M' || (tag) == 'O'             \
-     || (tag) == 'Q' || ((tag) >= 0x55 && (tag) <= 0x58)                      \
-     || ((tag) >= 0x60 && (tag) <= 0x7f))
 
 
 typedef struct {
@@ -226,7 +222,7 @@ ngx_mesh_dubbo_edit_plain(ngx_mesh_dubbo_edit_t *e, u_char *key,
         return *value != '{' && *value != '[';
 
     default:
-        return !ngx_mesh_dubbo_edit_box(*value);
+        return !ngx_mesh_hessian_box(*value);
     }
 }
 

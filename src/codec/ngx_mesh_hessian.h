@@ -132,4 +132,12 @@ ngx_mesh_hessian_units(u_char **pos, u_char *limit, size_t n,
 }
 
 
+/* tags of what counts among references, or is one, in the final dialect */
+
+#define ngx_mesh_hessian_box(tag)                                             \
+    ((tag) == 'C' || (tag) == 'H' || (tag) == 'M' || (tag) == 'O'             \
+     || (tag) == 'Q' || ((tag) >= 0x55 && (tag) <= 0x58)                      \
+     || ((tag) >= 0x60 && (tag) <= 0x7f))
+
+
 #endif /* _NGX_MESH_HESSIAN_H_INCLUDED_ */

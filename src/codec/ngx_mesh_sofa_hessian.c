@@ -59,7 +59,7 @@ static ngx_int_t ngx_mesh_sofa_type(ngx_mesh_body_t *r);
 static ngx_int_t ngx_mesh_sofa_box(ngx_mesh_body_t *r, u_char tag,
     uint32_t *left);
 static ngx_int_t ngx_mesh_sofa_leaf(ngx_mesh_body_t *r, u_char tag);
-static ngx_int_t ngx_mesh_sofa_skip(ngx_mesh_body_t *r);
+static ngx_int_t ngx_mesh_sofa_pass(ngx_mesh_body_t *r);
 static ngx_int_t ngx_mesh_sofa_value(ngx_mesh_body_t *r, ngx_mesh_value_t *v);
 static ngx_int_t ngx_mesh_sofa_draft(ngx_mesh_body_t *r, ngx_str_t *names,
     ngx_mesh_value_t *values, ngx_uint_t n);
@@ -467,7 +467,7 @@ ngx_mesh_sofa_leaf(ngx_mesh_body_t *r, u_char tag)
 
 
 static ngx_int_t
-ngx_mesh_sofa_skip(ngx_mesh_body_t *r)
+ngx_mesh_sofa_pass(ngx_mesh_body_t *r)
 {
     u_char      tag;
     uint32_t    left, inner;
@@ -570,7 +570,61 @@ ngx_mesh_sofa_value(ngx_mesh_body_t *r, ngx_mesh_value_t *v)
         v->num = (tag == 'T');
     }
 
-    return ngx_mesh_sofa_skip(r);
+    return ngx_mesh_sofa_pass(r);
+}
+
+
+ngx_int_t
+ngx_mesh_sofa_open(ngx_mesh_body_t *r, ngx_uint_t final)
+{
+    if (final) {
+        return ngx_mesh_hessian2.open(r);
+    }
+
+    if (r->pos == r->limit) {
+        return NGX_AGAIN;
+    }
+
+    if (*r->pos++ == 'M') {
+        return ngx_mesh_sofa_type(r);
+    }
+
+    return r->pos[-1] == 'N' ? NGX_DECLINED : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_mesh_sofa_key(ngx_mesh_body_t *r, ngx_uint_t final, ngx_str_t *key)
+{
+    if (final) {
+        return ngx_mesh_hessian2.key(r, key);
+    }
+
+    if (r->pos < r->limit && *r->pos == 'z') {
+        r->pos++;
+        return NGX_DONE;
+    }
+
+    return ngx_mesh_sofa_string(r, key);
+}
+
+
+ngx_int_t
+ngx_mesh_sofa_skip(ngx_mesh_body_t *r, ngx_uint_t final)
+{
+    return final ? ngx_mesh_hessian2.skip(r) : ngx_mesh_sofa_pass(r);
+}
+
+
+ngx_uint_t
+ngx_mesh_sofa_plain(u_char tag, ngx_uint_t final)
+{
+    if (final) {
+        return !ngx_mesh_hessian_box(tag);
+    }
+
+    return ngx_mesh_sofa_kind(tag) < NGX_MESH_SOFA_BOX
+           && (tag < 'J' || tag > 'K') && tag != 'R';
 }
 
 

@@ -314,6 +314,117 @@ headers(void)
 }
 
 
+/* what a route does with the header x.k is done with it in the content, too */
+
+static void
+sofa(const char *head, const char *from, const char *to, const char *value,
+    const char *what)
+{
+    ngx_int_t    rc;
+    test_buf_t   b, wanted, result;
+    const char  *class = "com.alipay.sofa.rpc.core.request.SofaRequest";
+
+    test_bolt(&b, 3, 1, 1, class);
+    test_pair(&b, "x.k", "v");
+    test_content(&b);
+    test_hex(&b, head);
+    test_hex(&b, from);
+
+    field("x.k", value);
+    field("n", NULL);
+    rc = written(&b, &result);
+
+    if (to == NULL) {
+        ok(rc == NGX_DECLINED, "%s", what);
+        test_free(&result);
+        return;
+    }
+
+    test_bolt(&wanted, 3, 1, 1, class);
+
+    if (value) {
+        test_pair(&wanted, "x.k", value);
+    }
+
+    test_content(&wanted);
+    test_hex(&wanted, head);
+    test_hex(&wanted, to);
+    test_close(&wanted);
+
+    ok(rc == NGX_OK && test_same(&result, wanted.data, wanted.len),
+       "%s", what);
+
+    test_free(&wanted);
+    test_free(&result);
+}
+
+
+#define CLASS                                                                 \
+    "'com.alipay.sofa.rpc.core.request.SofaRequest' 93 0c'requestProps'"      \
+    "17'targetServiceUniqueName' 0d'methodArgSigs'"
+#define DRAFT   "'O' bc " CLASS "6f 90"
+#define FINAL   "'C' 30 2c " CLASS "60"
+#define TAIL    "03'a:1' 4e"
+
+
+static void
+props(void)
+{
+    char    text[1024];
+    size_t  n, i;
+
+    test_codec = &ngx_mesh_bolt_codec;
+
+    sofa(DRAFT, "4d 01'n' 91 01'x' 4d 01'k' 01'v' 01'l' 54 7a 01'm' 01'v' 7a"
+         TAIL, "4d 01'x' 4d 01'l' 54 7a 01'm' 01'v' 7a" TAIL, NULL,
+         "sofa-hessian 3: removed, of two maps");
+    sofa(FINAL, "48 01'n' 91 01'x' 48 01'k' 01'v' 01'l' 54 5a 01'm' 01'v' 5a"
+         TAIL, "48 01'x' 48 01'l' 54 5a 01'm' 01'v' 5a" TAIL, NULL,
+         "sofa-hessian 4: removed, of two maps");
+    sofa(FINAL, "4d 01't' 01'n' 91 01'x' 4d 90 01'k' 01'v' 5a 5a" TAIL,
+         "4d 01't' 01'x' 4d 90 5a 5a" TAIL, NULL, "sofa-hessian 4: of a type");
+    sofa(DRAFT, "4d 74 0001't' 03'x.k' 53 0001'v' 7a" TAIL,
+         "4d 74 0001't' 7a" TAIL, NULL, "sofa-hessian 3: of a type");
+    sofa(DRAFT, "4d 01'x' 4d 01'k' 01'v' 7a 7a" TAIL,
+         "4d 01'x' 4d 7a 7a" TAIL, "w", "set: the header alone has it");
+    sofa(DRAFT, "4d 01'k' 01'v' 01'x' 01'v' 02'x.' 01'v' 7a" TAIL,
+         "4d 01'k' 01'v' 01'x' 01'v' 02'x.' 01'v' 7a" TAIL, NULL,
+         "others stay");
+    sofa(DRAFT, "4d 01'x' 4d 02'k.' 4d 01'k' 01'v' 7a 7a 7a" TAIL,
+         "4d 01'x' 4d 02'k.' 4d 01'k' 01'v' 7a 7a 7a" TAIL, NULL,
+         "... of a deeper map, too");
+    sofa(DRAFT, "4d 01'n' 56 7a 01'x' 4d 01'k' 4a 00 7a 7a" TAIL,
+         "4d 01'n' 56 7a 01'x' 4d 01'k' 4a 00 7a 7a" TAIL, NULL,
+         "lists and references are no headers");
+    sofa(DRAFT, "4e" TAIL, "4e" TAIL, NULL, "no map");
+
+    sofa(DRAFT, "4d 90 01'v' 7a" TAIL, NULL, NULL, "a number for a name");
+    sofa(DRAFT, "4d 73 0001'x' 00 4e 7a" TAIL, NULL, NULL, "a name in pieces");
+    sofa(DRAFT, "4d 01'x' 4d 01'k' 01'v' 7a", NULL, NULL,
+         "a map without its end");
+    sofa(DRAFT, "56 7a" TAIL, NULL, NULL, "a list of props");
+
+    /* maps in maps */
+
+    for (n = 16; n < 19; n++) {
+        memset(text, 0, sizeof(text));
+
+        for (i = 0; i < n; i++) {
+            strcat(text, "4d 01'y'");
+        }
+
+        strcat(text, "4e");
+
+        for (i = 0; i < n; i++) {
+            strcat(text, "7a");
+        }
+
+        strcat(text, TAIL);
+        sofa(DRAFT, text, n < 18 ? text : NULL, NULL, "maps in maps");
+    }
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -325,6 +436,7 @@ main(int argc, char **argv)
     longer(23);
     longer(6);
     headers();
+    props();
 
     return done();
 }
