@@ -128,6 +128,15 @@ ngx_mesh_api_commit(ngx_mesh_api_call_t *call)
             ngx_mesh_registry_note(call->revision, &call->by, &call->path);
             ngx_mesh_registry_committed();
             ngx_mesh_api_no_room = 0;
+
+            /* a successor of the zone may have been filled just before */
+
+            if (ngx_mesh_registry_writable() == NGX_BUSY) {
+                return ngx_mesh_api_fail(call, NGX_MESH_API_LOCKED, "Frozen",
+                                         "try again in a second",
+                                         "the table went to another instance "
+                                         "in this moment");
+            }
         }
 
         return ngx_mesh_api_answer(call, 1);
