@@ -327,6 +327,18 @@ ngx_mesh_init_conf(ngx_cycle_t *cycle, void *conf)
     ngx_uint_t          i;
     ngx_mesh_demand_t  *demand;
 
+    /* one process goes on with all it has of the old configuration */
+
+    if (mcf->confs == NULL && ngx_process == NGX_PROCESS_SINGLE
+        && !ngx_test_config && !ngx_is_init_cycle(ngx_cycle)
+        && ngx_mesh_get_conf((ngx_cycle_t *) ngx_cycle, &ngx_mesh_core_module))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "\"mesh\" cannot be removed while \"master_process\" is "
+                      "off, restart nginx");
+        return NGX_CONF_ERROR;
+    }
+
     demand = mcf->demands.elts;
 
     for (i = 0; i < mcf->demands.nelts; i++) {

@@ -64,4 +64,14 @@ for (['one', "server { listen 127.0.0.1:$port; mesh_pass dubbo; }",
        '... nor what there is not');
 }
 
+# without a mesh
+
+$t->allow_log(qr/"mesh" cannot be removed/);
+$t->write_conf('master_process off; http { server { '
+               . 'listen 127.0.0.1:%%PORT_http%%; } }');
+$t->signal('HUP');
+ok($t->wait_log(qr/"mesh" cannot be removed while "master_process" is off/, 10),
+   'a reload that takes it away is refused');
+is(went($client->call(service => 'demo.Echo')), 'a', '... changes nothing');
+
 $t->done;
