@@ -100,6 +100,8 @@ struct ngx_mesh_api_call_s {
     cJSON                   *body;       /* NULL: none */
     ngx_str_t                by;         /* whose wish it is */
     ngx_uint_t               merge;      /* a PATCH */
+    ngx_uint_t               restore;    /* of a snapshot: what the item
+                                            lies on need not be there */
     ngx_uint_t               dry;
     ngx_uint_t               committed;  /* its answer is not at its end */
 

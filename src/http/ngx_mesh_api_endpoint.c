@@ -434,6 +434,10 @@ ngx_mesh_api_endpoint_service(ngx_mesh_api_call_t *call,
         return NGX_ERROR;
     }
 
+    if (call->restore) {
+        return ngx_mesh_api_endpoints_exist(call, service);
+    }
+
     rc = ngx_mesh_api_tx_get(call->tx, NGX_MESH_ITEM_SERVICE, &key, &item);
 
     return rc == NGX_DECLINED

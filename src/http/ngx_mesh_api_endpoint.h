@@ -54,5 +54,9 @@ ngx_int_t ngx_mesh_api_endpoint_service(ngx_mesh_api_call_t *call,
 ngx_int_t ngx_mesh_api_endpoints_read(ngx_mesh_api_call_t *call);
 ngx_int_t ngx_mesh_api_endpoints_write(ngx_mesh_api_call_t *call);
 
+/* makes the service when there is none, in a transaction */
+ngx_int_t ngx_mesh_api_endpoints_exist(ngx_mesh_api_call_t *call,
+    ngx_mesh_service_t *service);
+
 
 #endif /* _NGX_MESH_API_ENDPOINT_H_INCLUDED_ */

@@ -25,8 +25,6 @@ static ngx_int_t ngx_mesh_api_endpoints_item(ngx_mesh_api_call_t *call,
     ngx_mesh_store_item_t *item, ngx_pool_t *pool);
 static ngx_int_t ngx_mesh_api_endpoints_etag(ngx_mesh_api_call_t *call,
     ngx_mesh_service_t *service, ngx_pool_t *pool);
-static ngx_int_t ngx_mesh_api_endpoints_exist(ngx_mesh_api_call_t *call,
-    ngx_mesh_service_t *service);
 static ngx_int_t ngx_mesh_api_endpoints_put(ngx_mesh_api_call_t *call,
     ngx_mesh_service_t *service, ngx_mesh_api_ids_t *ids);
 static ngx_int_t ngx_mesh_api_endpoints_remove(ngx_mesh_api_call_t *call,
@@ -173,7 +171,7 @@ ngx_mesh_api_endpoints_write(ngx_mesh_api_call_t *call)
 
 /* a service of one's own is there with its first endpoints */
 
-static ngx_int_t
+ngx_int_t
 ngx_mesh_api_endpoints_exist(ngx_mesh_api_call_t *call,
     ngx_mesh_service_t *service)
 {

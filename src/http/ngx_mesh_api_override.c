@@ -298,7 +298,9 @@ ngx_mesh_api_override_put(ngx_mesh_api_call_t *call)
 
     body = call->body;
 
-    rc = ngx_mesh_api_override_find(call, &laid, 1);
+    /* a registry may have the endpoint again later */
+
+    rc = ngx_mesh_api_override_find(call, &laid, !call->restore);
 
     if (rc == NGX_OK) {
         rc = ngx_mesh_api_precondition(call, laid.found ? laid.item.modified

@@ -332,6 +332,7 @@ ngx_mesh_api_snapshot_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
     sub->root = call->root;
     sub->by = call->by;
     sub->dry = call->dry;
+    sub->restore = 1;
     sub->method = NGX_HTTP_PUT;
     ngx_str_set(&sub->method_name, "PUT");
     sub->path = *path;
@@ -456,7 +457,10 @@ ngx_mesh_api_snapshot_forget(ngx_mesh_api_call_t *call,
 }
 
 
-/* a service with endpoints of others is left to the first of them */
+/*
+ * A service that keeps endpoints stays; one with endpoints of others alone is
+ * left to the first of them.
+ */
 
 static ngx_int_t
 ngx_mesh_api_snapshot_leave(ngx_mesh_api_call_t *call,
@@ -469,6 +473,7 @@ ngx_mesh_api_snapshot_leave(ngx_mesh_api_call_t *call,
     ngx_mesh_service_t      service;
     ngx_mesh_store_op_t     op;
     ngx_mesh_store_item_t  *ep;
+    ngx_mesh_api_change_t  *change;
 
     if (ngx_mesh_item_service_read(item, &service) != NGX_OK
         || ngx_mesh_item_key(&prefix, &service, NULL, NULL, 1, call->tx->pool)
@@ -487,6 +492,15 @@ ngx_mesh_api_snapshot_leave(ngx_mesh_api_call_t *call,
     }
 
     ep = items.elts;
+
+    for (i = 0; i < items.nelts; i++) {
+
+        change = ngx_mesh_api_tx_find(call->tx, ep[i].type, &ep[i].key);
+
+        if (change && change->written) {
+            return NGX_OK;
+        }
+    }
 
     for (i = 0; i < items.nelts; i++) {
 
