@@ -32,8 +32,16 @@ $t->write_conf(conf(
     web => 'location /api/ { mesh_api write=on; client_max_body_size 8m; }'));
 $t->run;
 
+# members of objects are in any order
+
 sub api {
     my ($method, $path, $body, %headers) = @_;
+
+    if (ref $body) {
+        $headers{'Content-Type'} = 'application/json';
+        $body = JSON::PP->new->utf8->encode($body);
+    }
+
     return $t->http($method, "/api/1/$path", $body, headers => \%headers);
 }
 

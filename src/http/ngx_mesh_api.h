@@ -349,6 +349,9 @@ ngx_int_t ngx_mesh_api_fields(ngx_mesh_api_call_t *call,
     ngx_mesh_api_at_t *at, cJSON *object, ngx_mesh_api_field_t *fields,
     void *data, ngx_uint_t *seen);
 
+/* members of an object have no order: those in another one are no change */
+void ngx_mesh_api_sort_pairs(ngx_keyval_t *pairs, ngx_uint_t n);
+
 /* a service's name as it stands in a path */
 ngx_int_t ngx_mesh_api_service_name(ngx_mesh_api_call_t *call,
     ngx_str_t *name, ngx_mesh_service_t *service);
@@ -374,6 +377,13 @@ ngx_mesh_api_equal(ngx_str_t *a, ngx_str_t *b)
 {
     return a->len == b->len
            && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
+}
+
+
+static ngx_inline ngx_int_t
+ngx_mesh_api_compare(ngx_str_t *a, ngx_str_t *b)
+{
+    return ngx_memn2cmp(a->data, b->data, a->len, b->len);
 }
 
 

@@ -25,6 +25,8 @@ static ngx_int_t ngx_mesh_api_route_matches(ngx_mesh_api_call_t *call,
     ngx_mesh_api_at_t *at, cJSON *value, ngx_mesh_rule_t *rule);
 static ngx_int_t ngx_mesh_api_route_match(ngx_mesh_api_call_t *call,
     ngx_mesh_api_at_t *at, cJSON *value, ngx_array_t *conditions);
+static int ngx_libc_cdecl ngx_mesh_api_route_order(const void *one,
+    const void *two);
 static ngx_int_t ngx_mesh_api_route_condition(ngx_mesh_api_call_t *call,
     ngx_mesh_api_at_t *at, cJSON *value, ngx_mesh_condition_t *c);
 static ngx_int_t ngx_mesh_api_route_percent(ngx_mesh_api_call_t *call,
@@ -215,6 +217,7 @@ ngx_mesh_api_route_match(ngx_mesh_api_call_t *call, ngx_mesh_api_at_t *at,
 {
     cJSON                 *one, *by;
     ngx_int_t              rc;
+    ngx_uint_t             n;
     ngx_mesh_api_at_t      member;
     ngx_mesh_condition_t  *c;
 
@@ -223,6 +226,7 @@ ngx_mesh_api_route_match(ngx_mesh_api_call_t *call, ngx_mesh_api_at_t *at,
                                   "facts and their values");
     }
 
+    n = conditions->nelts;
     by = cJSON_GetObjectItemCaseSensitive(value, "by");
 
     cJSON_ArrayForEach(one, value) {
@@ -254,7 +258,31 @@ ngx_mesh_api_route_match(ngx_mesh_api_call_t *call, ngx_mesh_api_at_t *at,
         }
     }
 
+    c = conditions->elts;
+
+    ngx_qsort(c + n, conditions->nelts - n, sizeof(ngx_mesh_condition_t),
+              ngx_mesh_api_route_order);
+
     return NGX_OK;
+}
+
+
+/* facts of an object are distinct, but for that of a percentage */
+
+static int ngx_libc_cdecl
+ngx_mesh_api_route_order(const void *one, const void *two)
+{
+    ngx_int_t              a, b;
+    ngx_mesh_condition_t  *first, *second;
+
+    first = (ngx_mesh_condition_t *) one;
+    second = (ngx_mesh_condition_t *) two;
+
+    a = (first->patterns->op == NGX_MESH_RULE_PERCENT);
+    b = (second->patterns->op == NGX_MESH_RULE_PERCENT);
+
+    return (int) (a != b ? a - b : ngx_mesh_api_compare(&first->fact,
+                                                        &second->fact));
 }
 
 
@@ -563,6 +591,8 @@ ngx_mesh_api_route_pairs(ngx_mesh_api_call_t *call, ngx_mesh_api_at_t *at,
         pair++;
         (*n)++;
     }
+
+    ngx_mesh_api_sort_pairs(*pairs, *n);
 
     return NGX_OK;
 }

@@ -22,6 +22,8 @@ static ngx_int_t ngx_mesh_api_field_number(ngx_mesh_api_call_t *call,
     ngx_mesh_api_at_t *at, cJSON *value, ngx_uint_t max, ngx_uint_t *n);
 static ngx_int_t ngx_mesh_api_field_time(ngx_mesh_api_call_t *call,
     ngx_mesh_api_at_t *at, cJSON *value, ngx_uint_t max, ngx_uint_t *ms);
+static int ngx_libc_cdecl ngx_mesh_api_order_pairs(const void *one,
+    const void *two);
 static ngx_int_t ngx_mesh_api_field_labels(ngx_mesh_api_call_t *call,
     ngx_mesh_api_at_t *at, cJSON *value, ngx_array_t *labels);
 static ngx_int_t ngx_mesh_api_pointer(ngx_mesh_api_call_t *call,
@@ -235,7 +237,28 @@ ngx_mesh_api_field_labels(ngx_mesh_api_call_t *call, ngx_mesh_api_at_t *at,
         }
     }
 
+    ngx_mesh_api_sort_pairs(labels->elts, labels->nelts);
+
     return NGX_OK;
+}
+
+
+void
+ngx_mesh_api_sort_pairs(ngx_keyval_t *pairs, ngx_uint_t n)
+{
+    ngx_qsort(pairs, n, sizeof(ngx_keyval_t), ngx_mesh_api_order_pairs);
+}
+
+
+static int ngx_libc_cdecl
+ngx_mesh_api_order_pairs(const void *one, const void *two)
+{
+    ngx_keyval_t  *first, *second;
+
+    first = (ngx_keyval_t *) one;
+    second = (ngx_keyval_t *) two;
+
+    return (int) ngx_mesh_api_compare(&first->key, &second->key);
 }
 
 
