@@ -37,7 +37,7 @@ static ngx_command_t  ngx_mesh_http_commands[] = {
       NULL },
 
     { ngx_string("mesh_api"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE123,
       ngx_mesh_http_api,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -201,10 +201,21 @@ ngx_mesh_http_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        if (ngx_strcmp(value[i].data, "require_match=on") == 0) {
+            alcf->require_match = 1;
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "require_match=off") == 0) {
+            alcf->require_match = 0;
+            continue;
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"mesh_api\" directive, "
-                           "it must be write=on, write=off, write=$VARIABLE "
-                           "or audit=FILE", &value[i]);
+                           "it must be write=on, write=off, write=$VARIABLE, "
+                           "require_match=on, require_match=off or "
+                           "audit=FILE", &value[i]);
         return NGX_CONF_ERROR;
     }
 

@@ -31,6 +31,9 @@ refused('an unknown argument', qr/"x=1" in "mesh_api".*write=on/,
         'location / { mesh_api x=1; }');
 refused('write is on, off or a variable', qr/"write=yes" in "mesh_api"/,
         'location / { mesh_api write=yes; }');
+refused('require_match is on or off',
+        qr/"require_match=1" in "mesh_api".*require_match=on, require_match=off/,
+        'location / { mesh_api require_match=1; }');
 refused('a regex', qr/"mesh_api" in location.*prefix location/,
         'location ~ /api/ { mesh_api; }');
 refused('an exact location', qr/"mesh_api" in location.*prefix location/,

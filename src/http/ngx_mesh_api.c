@@ -30,7 +30,8 @@ static ngx_int_t ngx_mesh_api_browser(ngx_http_request_t *r,
     ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_conditions(ngx_http_request_t *r,
     ngx_mesh_api_call_t *call);
-static ngx_str_t *ngx_mesh_api_header(ngx_http_request_t *r, char *name);
+static ngx_str_t *ngx_mesh_api_header(ngx_http_request_t *r, char *name,
+    ngx_uint_t which);
 static void ngx_mesh_api_variable(ngx_http_request_t *r, char *name,
     ngx_str_t *value);
 static ngx_int_t ngx_mesh_api_run(ngx_http_request_t *r,
@@ -345,8 +346,8 @@ ngx_mesh_api_browser(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
     u_char     *p, *last;
     ngx_str_t  *origin, *site, host;
 
-    origin = ngx_mesh_api_header(r, "origin");
-    site = ngx_mesh_api_header(r, "sec-fetch-site");
+    origin = ngx_mesh_api_header(r, "origin", 0);
+    site = ngx_mesh_api_header(r, "sec-fetch-site", 0);
 
     if (site && site->len == 10
         && ngx_strncmp(site->data, "cross-site", 10) == 0)
@@ -387,7 +388,7 @@ refused:
 
 
 static ngx_str_t *
-ngx_mesh_api_header(ngx_http_request_t *r, char *name)
+ngx_mesh_api_header(ngx_http_request_t *r, char *name, ngx_uint_t which)
 {
     size_t            len;
     ngx_uint_t        i;
@@ -412,7 +413,8 @@ ngx_mesh_api_header(ngx_http_request_t *r, char *name)
         }
 
         if (h[i].key.len == len
-            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
+            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0
+            && which-- == 0)
         {
             return &h[i].value;
         }
@@ -423,8 +425,13 @@ ngx_mesh_api_header(ngx_http_request_t *r, char *name)
 static ngx_int_t
 ngx_mesh_api_conditions(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 {
-    off_t       n;
-    ngx_str_t  *value;
+    off_t                     n;
+    ngx_str_t                *value;
+    ngx_mesh_api_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_mesh_http_module);
+
+    /* nginx takes one line of each of these */
 
     if (r->headers_in.if_match) {
         call->if_match = r->headers_in.if_match->value;
@@ -434,14 +441,14 @@ ngx_mesh_api_conditions(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
         call->if_none_match = r->headers_in.if_none_match->value;
     }
 
-    value = ngx_mesh_api_header(r, "x-mesh-revision");
+    value = ngx_mesh_api_header(r, "x-mesh-revision", 0);
 
     if (value) {
         n = ngx_atoof(value->data, value->len);
 
-        if (n <= 0) {
+        if (n <= 0 || ngx_mesh_api_header(r, "x-mesh-revision", 1)) {
             return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST, "BadHeader",
-                                     NULL, "X-Mesh-Revision must be a "
+                                     NULL, "X-Mesh-Revision must be one "
                                      "revision");
         }
 
@@ -461,7 +468,11 @@ ngx_mesh_api_conditions(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
                                  NULL, "dry_run is not for this operation");
     }
 
-    return NGX_OK;
+    call->required = alcf->require_match
+                     && (call->op->flags & NGX_MESH_API_WRITE);
+
+    return (call->op->flags & NGX_MESH_API_EACH) ? NGX_OK
+                                                 : ngx_mesh_api_required(call);
 }
 
 

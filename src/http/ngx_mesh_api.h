@@ -40,6 +40,8 @@ typedef ngx_int_t (*ngx_mesh_api_pt)(ngx_mesh_api_call_t *call);
 
 #define NGX_MESH_API_DRY         0x08    /* takes "dry_run" without that */
 
+#define NGX_MESH_API_EACH        0x10    /* its ops may have preconditions */
+
 
 typedef struct {
     ngx_str_t                path;       /* "services/{service}/endpoints" */
@@ -110,6 +112,7 @@ struct ngx_mesh_api_call_s {
     ngx_str_t                if_match;
     ngx_str_t                if_none_match;
     uint64_t                 expect;     /* revision of the store, 0: any */
+    ngx_uint_t               required;   /* one of these */
 
     /* what to do it with; the pool lasts until the answer was made */
 
@@ -291,6 +294,9 @@ ngx_int_t ngx_mesh_api_apply(ngx_mesh_api_call_t *call);
 /* the body, when the operation takes one */
 ngx_int_t ngx_mesh_api_parse(ngx_mesh_api_call_t *call);
 
+/* NGX_DECLINED: 428, there has to be a precondition and is none */
+ngx_int_t ngx_mesh_api_required(ngx_mesh_api_call_t *call);
+
 /*
  * If-Match and If-None-Match of a call that writes an item of that revision,
  * 0: there is none.  NGX_DECLINED: 412.
@@ -299,6 +305,10 @@ ngx_int_t ngx_mesh_api_precondition(ngx_mesh_api_call_t *call,
     uint64_t revision);
 ngx_int_t ngx_mesh_api_etag_precondition(ngx_mesh_api_call_t *call,
     ngx_str_t *etag);
+
+/* the same for a write to the table as a whole, whose ETag is that of a
+   snapshot: the commit holds for that revision only */
+ngx_int_t ngx_mesh_api_table_precondition(ngx_mesh_api_call_t *call);
 
 /* "EPOCH-REVISION", quoted; "part" of 0 is none */
 ngx_int_t ngx_mesh_api_etag(ngx_mesh_api_call_t *call, uint64_t revision,

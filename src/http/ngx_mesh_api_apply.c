@@ -20,6 +20,8 @@
 
 #define NGX_MESH_API_LOCKED  423
 
+#define NGX_MESH_API_REQUIRED  428
+
 
 static ngx_int_t ngx_mesh_api_try(ngx_mesh_api_call_t *call,
     ngx_mesh_api_tx_t *tx);
@@ -391,7 +393,7 @@ ngx_mesh_api_etag_listed(ngx_str_t *list, ngx_str_t *etag)
 
     while (p < last) {
 
-        while (p < last && (*p == ' ' || *p == ',')) {
+        while (p < last && (*p == ' ' || *p == '\t' || *p == ',')) {
             p++;
         }
 
@@ -401,8 +403,10 @@ ngx_mesh_api_etag_listed(ngx_str_t *list, ngx_str_t *etag)
             p++;
         }
 
-        for (end = p; end > start && end[-1] == ' '; end--) {
-            /* void */
+        end = p;
+
+        while (end > start && (end[-1] == ' ' || end[-1] == '\t')) {
+            end--;
         }
 
         if (end - start == 1 && *start == '*') {
@@ -415,6 +419,25 @@ ngx_mesh_api_etag_listed(ngx_str_t *list, ngx_str_t *etag)
     }
 
     return 0;
+}
+
+
+/* a dry run does no harm, and is what a precondition may come from */
+
+ngx_int_t
+ngx_mesh_api_required(ngx_mesh_api_call_t *call)
+{
+    if (!call->required || call->dry || call->expect || call->if_match.data
+        || call->if_none_match.data)
+    {
+        return NGX_OK;
+    }
+
+    return ngx_mesh_api_fail(call, NGX_MESH_API_REQUIRED,
+                             "PreconditionRequired",
+                             "send If-Match with the ETag that was read, "
+                             "If-None-Match: * to create, or X-Mesh-Revision",
+                             "a write must say what it relies on here");
 }
 
 
@@ -455,6 +478,28 @@ ngx_mesh_api_etag_precondition(ngx_mesh_api_call_t *call, ngx_str_t *etag)
         return ngx_mesh_api_fail(call, NGX_HTTP_PRECONDITION_FAILED,
                                  "PreconditionFailed", NULL,
                                  "it exists, its ETag is %V", etag);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_mesh_api_table_precondition(ngx_mesh_api_call_t *call)
+{
+    uint64_t   revision;
+    ngx_int_t  rc;
+
+    revision = ngx_mesh_store_revision(call->store);
+
+    rc = ngx_mesh_api_precondition(call, revision);
+
+    if (rc != NGX_OK || call->if_match.data == NULL || call->expect) {
+        return rc;
+    }
+
+    if (!(call->if_match.len == 1 && call->if_match.data[0] == '*')) {
+        call->expect = revision;
     }
 
     return NGX_OK;

@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_mesh_api.h"
+#include "ngx_mesh_api_route.h"
 
 
 /*
@@ -56,7 +56,8 @@ static ngx_mesh_api_field_t  ngx_mesh_api_batch_fields[] = {
 
 ngx_mesh_api_op_t  ngx_mesh_api_batch_ops[] = {
     { ngx_string("batch"), NGX_HTTP_POST,
-      NGX_MESH_API_WRITE|NGX_MESH_API_BODY|NGX_MESH_API_COMMIT,
+      NGX_MESH_API_WRITE|NGX_MESH_API_BODY|NGX_MESH_API_COMMIT
+      |NGX_MESH_API_EACH,
       ngx_mesh_api_batch, "Several operations, all of them or none" },
     { ngx_null_string, 0, 0, NULL, NULL }
 };
@@ -70,6 +71,12 @@ ngx_mesh_api_batch(ngx_mesh_api_call_t *call)
     ngx_array_t          *subs;
     ngx_mesh_api_at_t     list, at;
     ngx_mesh_api_call_t  *sub;
+
+    rc = ngx_mesh_api_table_precondition(call);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     ops = cJSON_GetObjectItemCaseSensitive(call->body, "ops");
 
@@ -174,7 +181,8 @@ ngx_mesh_api_batch_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
 
     if (rc == NGX_OK
         && (!(sub->op->flags & NGX_MESH_API_COMMIT)
-            || sub->op->handler == ngx_mesh_api_batch))
+            || sub->op->handler == ngx_mesh_api_batch
+            || sub->op->handler == ngx_mesh_api_snapshot_put))
     {
         rc = ngx_mesh_api_fail(sub, NGX_HTTP_BAD_REQUEST, "NotInBatch", NULL,
                                "this operation is not for a batch");
@@ -183,6 +191,10 @@ ngx_mesh_api_batch_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
     if (rc == NGX_OK && (sub->op->flags & NGX_MESH_API_BODY) && body == NULL) {
         rc = ngx_mesh_api_fail(sub, NGX_HTTP_BAD_REQUEST, "NoBody", NULL,
                                "there is no body");
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_required(sub);
     }
 
     if (rc == NGX_OK) {
@@ -246,6 +258,7 @@ ngx_mesh_api_batch_fill(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
     sub->merge = (sub->method == NGX_HTTP_PATCH);
     sub->if_match = op->if_match;
     sub->if_none_match = op->if_none_match;
+    sub->required = call->required && !call->expect && !call->if_match.data;
     sub->path = op->path;
 
     last = op->path.data + op->path.len;

@@ -284,7 +284,14 @@ ngx_mesh_api_journal_rollback(ngx_mesh_api_journal_t *j)
     }
 
     code = ngx_mesh_operator_restore(j->store, then.elts, then.nelts, 0,
-                                     j->args.dry, &result, ngx_cycle->log);
+                                     j->args.expect, j->args.dry, &result,
+                                     ngx_cycle->log);
+
+    if (code == NGX_MESH_STORE_CONFLICT && j->args.expect) {
+        return ngx_mesh_api_journal_fail(j, NGX_HTTP_PRECONDITION_FAILED,
+                                         "the table is of revision %uL",
+                                         ngx_mesh_store_revision(j->store));
+    }
 
     if (code != NGX_MESH_STORE_OK && code != NGX_MESH_STORE_SAME) {
         return ngx_mesh_api_journal_fail(j, code == NGX_MESH_STORE_FULL

@@ -46,6 +46,7 @@ typedef struct {
     ngx_uint_t                method;
     ngx_uint_t                merge;
     ngx_uint_t                dry;
+    ngx_uint_t                required;
     uint64_t                  expect;
     uint32_t                  len[NGX_MESH_API_LARGE_ASKS];
 } ngx_mesh_api_large_ask_t;
@@ -208,6 +209,7 @@ ngx_mesh_api_large(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
     ask.method = call->method;
     ask.merge = call->merge;
     ask.dry = call->dry;
+    ask.required = call->required;
     ask.expect = call->expect;
 
     size = sizeof(ngx_mesh_api_large_ask_t)
@@ -462,6 +464,7 @@ ngx_mesh_api_large_call(ngx_mesh_registry_task_t *task,
     call->method = ask.method;
     call->merge = ask.merge;
     call->dry = ask.dry;
+    call->required = ask.required;
     call->expect = ask.expect;
     call->revision = ngx_mesh_store_revision(call->store);
     call->old = call->revision;

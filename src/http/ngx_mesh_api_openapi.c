@@ -598,6 +598,7 @@ ngx_mesh_api_openapi_answers(ngx_mesh_json_t *json, ngx_mesh_api_op_t *op,
         { 415, 1, "The body is no application/json" },
         { 422, 0, "A field is wrong" },
         { 423, 1, "Not now: the table is another instance's" },
+        { 428, 1, "A precondition is required here" },
         { 503, 0, "Not now" },
         { 507, 1, "The zone is full" },
     };

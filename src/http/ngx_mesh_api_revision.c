@@ -125,6 +125,11 @@ ngx_mesh_api_revision_rollback(ngx_mesh_api_call_t *call)
 
     rc = ngx_mesh_api_revision_number(call, &call->params[0], &args.revision);
 
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_table_precondition(call);
+        args.expect = call->expect;
+    }
+
     return rc == NGX_OK ? ngx_mesh_api_revision_ask(call, &args) : rc;
 }
 
@@ -269,7 +274,9 @@ ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
     if (job->status != NGX_HTTP_OK) {
         return ngx_mesh_api_fail(call, job->status,
                                  job->status == NGX_HTTP_NOT_FOUND
-                                 ? "NotFound" : "Failed", NULL,
+                                 ? "NotFound"
+                                 : job->status == NGX_HTTP_PRECONDITION_FAILED
+                                 ? "PreconditionFailed" : "Failed", NULL,
                                  "%V", &job->result);
     }
 

@@ -77,6 +77,7 @@ typedef struct {
     ngx_uint_t               what;
     uint64_t                 revision;
     uint64_t                 to;             /* 0: what there is now */
+    uint64_t                 expect;         /* revision of the table */
     ngx_uint_t               dry;
 } ngx_mesh_api_revision_t;
 
@@ -85,6 +86,10 @@ typedef struct {
    an end that is over */
 ngx_int_t ngx_mesh_api_override_put(ngx_mesh_api_call_t *call);
 ngx_uint_t ngx_mesh_api_override_ended(cJSON *spec);
+
+
+/* ngx_mesh_api_snapshot.c: the handler of PUT */
+ngx_int_t ngx_mesh_api_snapshot_put(ngx_mesh_api_call_t *call);
 
 
 extern ngx_mesh_api_op_t     ngx_mesh_api_route_ops[];

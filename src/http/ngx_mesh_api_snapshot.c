@@ -31,8 +31,6 @@ static ngx_int_t ngx_mesh_api_snapshot_get(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_snapshot_more(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_snapshot_item(ngx_mesh_api_call_t *call,
     ngx_mesh_store_item_t *item, ngx_pool_t *pool);
-static ngx_int_t ngx_mesh_api_snapshot_put(ngx_mesh_api_call_t *call);
-static ngx_int_t ngx_mesh_api_snapshot_expect(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_snapshot_one(ngx_mesh_api_call_t *call,
     ngx_mesh_api_call_t *sub, cJSON *value, ngx_mesh_api_at_t *at);
 static ngx_int_t ngx_mesh_api_snapshot_call(ngx_mesh_api_call_t *call,
@@ -183,7 +181,7 @@ ngx_mesh_api_snapshot_item(ngx_mesh_api_call_t *call,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_mesh_api_snapshot_put(ngx_mesh_api_call_t *call)
 {
     cJSON                *items, *value;
@@ -195,7 +193,7 @@ ngx_mesh_api_snapshot_put(ngx_mesh_api_call_t *call)
     rc = ngx_mesh_api_arg_flag(call, "prune", &prune);
 
     if (rc == NGX_OK) {
-        rc = ngx_mesh_api_snapshot_expect(call);
+        rc = ngx_mesh_api_table_precondition(call);
     }
 
     if (rc != NGX_OK) {
@@ -241,30 +239,6 @@ ngx_mesh_api_snapshot_put(ngx_mesh_api_call_t *call)
     }
 
     return prune ? ngx_mesh_api_snapshot_prune(call) : NGX_OK;
-}
-
-
-/* the ETag of a snapshot is of the whole table */
-
-static ngx_int_t
-ngx_mesh_api_snapshot_expect(ngx_mesh_api_call_t *call)
-{
-    uint64_t   revision;
-    ngx_int_t  rc;
-
-    revision = ngx_mesh_store_revision(call->store);
-
-    rc = ngx_mesh_api_precondition(call, revision);
-
-    if (rc != NGX_OK || call->if_match.data == NULL || call->expect) {
-        return rc;
-    }
-
-    if (!(call->if_match.len == 1 && call->if_match.data[0] == '*')) {
-        call->expect = revision;
-    }
-
-    return NGX_OK;
 }
 
 

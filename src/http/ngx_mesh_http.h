@@ -25,6 +25,7 @@ typedef struct {
     ngx_uint_t                 enabled;
     ngx_uint_t                 write;      /* always */
     ngx_http_complex_value_t  *writes;     /* or this says; NULL: no */
+    ngx_uint_t                 require_match;
     ngx_open_file_t           *audit;
     ngx_str_t                  root;       /* location's name, ends with '/' */
 } ngx_mesh_api_loc_conf_t;

@@ -139,7 +139,7 @@ ngx_mesh_agent_journal_import(ngx_mesh_journal_t *journal, ngx_pool_t *pool,
         /* void */
     }
 
-    rc = ngx_mesh_operator_restore(ngx_mesh_live(), items, n, fresh, 0,
+    rc = ngx_mesh_operator_restore(ngx_mesh_live(), items, n, fresh, 0, 0,
                                    result, log);
 
     if (rc == NGX_MESH_STORE_OK || rc == NGX_MESH_STORE_SAME) {

@@ -224,7 +224,8 @@ ngx_mesh_registry_copy(ngx_mesh_registry_region_t *old, ngx_mesh_zone_t *zone,
         && ngx_mesh_operator_items(&store, pool, &items, &revision) == NGX_OK)
     {
         rc = ngx_mesh_operator_restore(ngx_mesh_live(), items.elts,
-                                       items.nelts, revision, 0, &result, log);
+                                       items.nelts, revision, 0, 0, &result,
+                                       log);
     }
 
     if (rc == NGX_MESH_STORE_OK || rc == NGX_MESH_STORE_SAME) {

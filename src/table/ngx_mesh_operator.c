@@ -27,8 +27,9 @@ static const ngx_uint_t  ngx_mesh_operator_types[] = {
 static ngx_int_t ngx_mesh_operator_select(ngx_mesh_store_t *store,
     uint64_t since, ngx_pool_t *pool, ngx_array_t *items, uint64_t *revision);
 static ngx_uint_t ngx_mesh_operator_once(ngx_mesh_store_t *store,
-    ngx_mesh_store_item_t *items, ngx_uint_t n, uint64_t fresh, ngx_uint_t dry,
-    ngx_mesh_store_result_t *result, ngx_pool_t *pool, ngx_log_t *log);
+    ngx_mesh_store_item_t *items, ngx_uint_t n, uint64_t fresh, uint64_t expect,
+    ngx_uint_t dry, ngx_mesh_store_result_t *result, ngx_pool_t *pool,
+    ngx_log_t *log);
 static ngx_mesh_store_item_t **ngx_mesh_operator_sort(
     ngx_mesh_store_item_t *items, ngx_uint_t n, ngx_pool_t *pool);
 static int ngx_libc_cdecl ngx_mesh_operator_order(const void *one,
@@ -174,8 +175,9 @@ ngx_mesh_operator_changed(ngx_mesh_store_t *store, uint64_t since,
 
 ngx_uint_t
 ngx_mesh_operator_restore(ngx_mesh_store_t *store,
-    ngx_mesh_store_item_t *items, ngx_uint_t n, uint64_t fresh, ngx_uint_t dry,
-    ngx_mesh_store_result_t *result, ngx_log_t *log)
+    ngx_mesh_store_item_t *items, ngx_uint_t n, uint64_t fresh,
+    uint64_t expect, ngx_uint_t dry, ngx_mesh_store_result_t *result,
+    ngx_log_t *log)
 {
     ngx_uint_t   rc, tries;
     ngx_pool_t  *pool;
@@ -187,7 +189,8 @@ ngx_mesh_operator_restore(ngx_mesh_store_t *store,
     }
 
     for (tries = 0;
-         rc == NGX_MESH_STORE_CONFLICT && tries < NGX_MESH_OPERATOR_TRIES;
+         rc == NGX_MESH_STORE_CONFLICT
+         && tries < (expect ? 1 : NGX_MESH_OPERATOR_TRIES);
          tries++)
     {
         pool = ngx_create_pool(16384, log);
@@ -195,8 +198,8 @@ ngx_mesh_operator_restore(ngx_mesh_store_t *store,
             return NGX_MESH_STORE_NOMEM;
         }
 
-        rc = ngx_mesh_operator_once(store, items, n, fresh, dry, result, pool,
-                                    log);
+        rc = ngx_mesh_operator_once(store, items, n, fresh, expect, dry, result,
+                                    pool, log);
         ngx_destroy_pool(pool);
     }
 
@@ -206,8 +209,9 @@ ngx_mesh_operator_restore(ngx_mesh_store_t *store,
 
 static ngx_uint_t
 ngx_mesh_operator_once(ngx_mesh_store_t *store, ngx_mesh_store_item_t *items,
-    ngx_uint_t n, uint64_t fresh, ngx_uint_t dry,
-    ngx_mesh_store_result_t *result, ngx_pool_t *pool, ngx_log_t *log)
+    ngx_uint_t n, uint64_t fresh, uint64_t expect,
+    ngx_uint_t dry, ngx_mesh_store_result_t *result, ngx_pool_t *pool,
+    ngx_log_t *log)
 {
     uint64_t                 revision;
     ngx_int_t                order;
@@ -225,6 +229,10 @@ ngx_mesh_operator_once(ngx_mesh_store_t *store, ngx_mesh_store_item_t *items,
            != NGX_OK)
     {
         return NGX_MESH_STORE_NOMEM;
+    }
+
+    if (expect && expect != revision) {
+        return NGX_MESH_STORE_CONFLICT;
     }
 
     item = there.elts;

@@ -45,12 +45,14 @@ ngx_int_t ngx_mesh_operator_changed(ngx_mesh_store_t *store, uint64_t since,
  * one commit; *result is its result, NGX_MESH_STORE_* is returned.  "fresh"
  * is for a store without any: the revision it goes on from, at which the
  * items keep theirs; 0: it is a change like others, at which they keep only
- * when they were created.  An item whose place the
- * configuration has taken is left out.
+ * when they were created.  "expect" is the revision the store has to be of, or
+ * it is a conflict; 0: any.  An item whose place the configuration has taken
+ * is left out.
  */
 ngx_uint_t ngx_mesh_operator_restore(ngx_mesh_store_t *store,
-    ngx_mesh_store_item_t *items, ngx_uint_t n, uint64_t fresh, ngx_uint_t dry,
-    ngx_mesh_store_result_t *result, ngx_log_t *log);
+    ngx_mesh_store_item_t *items, ngx_uint_t n, uint64_t fresh,
+    uint64_t expect, ngx_uint_t dry, ngx_mesh_store_result_t *result,
+    ngx_log_t *log);
 
 
 /* ngx_mesh_live.c: another zone's table, which this process does not use */
