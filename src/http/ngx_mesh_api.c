@@ -30,8 +30,6 @@ static ngx_int_t ngx_mesh_api_browser(ngx_http_request_t *r,
     ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_conditions(ngx_http_request_t *r,
     ngx_mesh_api_call_t *call);
-static ngx_str_t *ngx_mesh_api_header(ngx_http_request_t *r, char *name,
-    ngx_uint_t which);
 static void ngx_mesh_api_variable(ngx_http_request_t *r, char *name,
     ngx_str_t *value);
 static ngx_int_t ngx_mesh_api_run(ngx_http_request_t *r,
@@ -387,7 +385,7 @@ refused:
 }
 
 
-static ngx_str_t *
+ngx_str_t *
 ngx_mesh_api_header(ngx_http_request_t *r, char *name, ngx_uint_t which)
 {
     size_t            len;

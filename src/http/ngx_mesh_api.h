@@ -434,6 +434,10 @@ ngx_int_t ngx_mesh_api_page(ngx_mesh_api_call_t *call, ngx_uint_t type,
 
 /* ngx_mesh_api.c */
 
+/* a header's line number "which", from 0; NULL: there is none */
+ngx_str_t *ngx_mesh_api_header(ngx_http_request_t *r, char *name,
+    ngx_uint_t which);
+
 /*
  * The end of a call that went by events, with what its handler would have
  * returned: audit, the journal, the answer.  NGX_DONE, or what the request is
@@ -448,6 +452,12 @@ ngx_int_t ngx_mesh_api_finish(ngx_http_request_t *r,
 /* header and first part of the answer to a call, or its error */
 ngx_int_t ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
     ngx_str_t *allow);
+
+/* for answers of another kind: the headers that all have; waits until the
+   client has read: NGX_DONE, or NGX_ERROR */
+ngx_int_t ngx_mesh_api_headers(ngx_http_request_t *r,
+    ngx_mesh_api_call_t *call, ngx_str_t *allow);
+ngx_int_t ngx_mesh_api_wait(ngx_http_request_t *r);
 
 
 /* ngx_mesh_api_durable.c: ends the answer to a call that has committed.

@@ -27,8 +27,6 @@ typedef struct {
 
 static void ngx_mesh_api_error_body(ngx_http_request_t *r,
     ngx_mesh_api_call_t *call);
-static ngx_int_t ngx_mesh_api_headers(ngx_http_request_t *r,
-    ngx_mesh_api_call_t *call, ngx_str_t *allow);
 static ngx_int_t ngx_mesh_api_etag_header(ngx_http_request_t *r,
     ngx_str_t *etag);
 static ngx_int_t ngx_mesh_api_part(ngx_http_request_t *r,
@@ -36,7 +34,6 @@ static ngx_int_t ngx_mesh_api_part(ngx_http_request_t *r,
 static ngx_int_t ngx_mesh_api_flush(ngx_http_request_t *r,
     ngx_mesh_api_send_t *send, ngx_chain_t *out);
 static void ngx_mesh_api_writer(ngx_http_request_t *r);
-static ngx_int_t ngx_mesh_api_wait(ngx_http_request_t *r);
 
 
 static ngx_str_t  ngx_mesh_api_type = ngx_string("application/json");
@@ -183,7 +180,7 @@ ngx_mesh_api_error_body(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_mesh_api_headers(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
     ngx_str_t *allow)
 {
@@ -387,7 +384,7 @@ ngx_mesh_api_writer(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_mesh_api_wait(ngx_http_request_t *r)
 {
     ngx_event_t               *wev;

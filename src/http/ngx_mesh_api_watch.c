@@ -8,35 +8,29 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_mesh_api_route.h"
+#include "ngx_mesh_api_watch.h"
 #include "ngx_mesh_http.h"
+#include "ngx_mesh_registry.h"
 
 
 /*
- * Long polls.  What has changed is looked up once for all who wait in this
- * process; a poll ends with the first changes that it is about.  The timer
- * runs only while somebody waits, and keeps a worker that leaves until all
- * who wait have been answered.
+ * What has changed is looked up once for all who wait in this process, when it
+ * is woken by whoever changed it.  The timer runs only while somebody waits:
+ * it ends polls, keeps a worker that leaves until all who wait have been
+ * answered, and looks for itself, as a process may be killed between a change
+ * and its waking others.
  */
 
-#define NGX_MESH_API_WATCH_TICK      20
+#define NGX_MESH_API_WATCH_TICK      200
 #define NGX_MESH_API_WATCH_WAIT      55000
 #define NGX_MESH_API_WATCH_WAIT_MAX  600000
+
+/* ms between two bookmarks at least */
+#define NGX_MESH_API_WATCH_LEAST     100
 
 #define NGX_MESH_API_WATCH_TYPES     4
 
 #define NGX_MESH_API_GONE            410
-
-
-typedef struct {
-    ngx_queue_t              queue;
-    ngx_mesh_api_call_t     *call;
-    uint64_t                 since;          /* seen up to this revision */
-    ngx_msec_t               until;
-    ngx_uint_t               type;           /* 0: all */
-    ngx_str_t                service;        /* key; data NULL: all */
-    ngx_uint_t               n;              /* items in the answer */
-} ngx_mesh_api_watch_t;
 
 
 static ngx_int_t ngx_mesh_api_watch(ngx_mesh_api_call_t *call);
@@ -44,21 +38,17 @@ static ngx_int_t ngx_mesh_api_watch_args(ngx_mesh_api_call_t *call,
     ngx_mesh_api_watch_t *watch);
 static ngx_int_t ngx_mesh_api_watch_since(ngx_mesh_api_call_t *call,
     ngx_mesh_api_watch_t *watch);
-static ngx_int_t ngx_mesh_api_watch_old(ngx_mesh_api_call_t *call,
-    uint64_t floor);
-static ngx_int_t ngx_mesh_api_watch_list(ngx_mesh_store_t *store,
-    uint64_t since, ngx_array_t *items, uint64_t *revision, ngx_pool_t *pool);
 static ngx_int_t ngx_mesh_api_watch_answer(ngx_mesh_api_watch_t *watch,
     ngx_array_t *items, uint64_t revision, uint64_t floor, ngx_uint_t end);
-static ngx_uint_t ngx_mesh_api_watch_wants(ngx_mesh_api_watch_t *watch,
-    ngx_mesh_store_item_t *item);
-static ngx_int_t ngx_mesh_api_watch_item(ngx_mesh_api_watch_t *watch,
-    ngx_mesh_store_item_t *item, ngx_pool_t *pool);
 static ngx_int_t ngx_mesh_api_watch_wait(ngx_mesh_api_watch_t *watch);
 static void ngx_mesh_api_watch_cleanup(void *data);
-static void ngx_mesh_api_watch_tick(ngx_event_t *ev);
+static void ngx_mesh_api_watch_init(void);
+static void ngx_mesh_api_watch_arm(ngx_mesh_api_watch_t *watch);
+static void ngx_mesh_api_watch_timed(ngx_event_t *ev);
+static void ngx_mesh_api_watch_look(void *data);
 static void ngx_mesh_api_watch_changes(ngx_mesh_store_t *store,
     ngx_queue_t *ready, ngx_uint_t end);
+static void ngx_mesh_api_watch_over(ngx_queue_t *ready, ngx_uint_t end);
 static void ngx_mesh_api_watch_end(ngx_mesh_api_watch_t *watch);
 static void ngx_mesh_api_watch_send(ngx_mesh_api_watch_t *watch);
 
@@ -87,6 +77,8 @@ static ngx_event_t       ngx_mesh_api_watch_timer;
 static ngx_connection_t  ngx_mesh_api_watch_dummy;
 static uint64_t          ngx_mesh_api_watch_seen;
 
+static ngx_mesh_registry_hook_t  ngx_mesh_api_watch_hook;
+
 
 static ngx_int_t
 ngx_mesh_api_watch(ngx_mesh_api_call_t *call)
@@ -111,6 +103,13 @@ ngx_mesh_api_watch(ngx_mesh_api_call_t *call)
 
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (watch->stream) {
+        floor = ngx_mesh_store_floor(call->store);
+
+        return watch->since < floor ? ngx_mesh_api_watch_old(call, floor)
+                                    : ngx_mesh_api_watch_wait(watch);
     }
 
     if (ngx_mesh_api_watch_list(call->store, watch->since, &items, &revision,
@@ -140,11 +139,19 @@ static ngx_int_t
 ngx_mesh_api_watch_args(ngx_mesh_api_call_t *call, ngx_mesh_api_watch_t *watch)
 {
     ngx_int_t            n;
-    ngx_str_t            value;
+    ngx_str_t            value, *accept;
     ngx_uint_t           i;
     ngx_mesh_service_t   service;
 
-    watch->until = ngx_current_msec + NGX_MESH_API_WATCH_WAIT;
+    n = NGX_MESH_API_WATCH_WAIT;
+    accept = ngx_mesh_api_header(call->request, "accept", 0);
+
+    watch->stream = call->method == NGX_HTTP_GET && accept
+                    && ngx_strlcasestrn(accept->data,
+                                        accept->data + accept->len,
+                                        (u_char *) "application/x-ndjson",
+                                        sizeof("application/x-ndjson") - 2)
+                       != NULL;
 
     if (ngx_mesh_api_arg(call, "wait", &value) == NGX_OK) {
         n = ngx_parse_time(&value, 0);
@@ -154,9 +161,10 @@ ngx_mesh_api_watch_args(ngx_mesh_api_call_t *call, ngx_mesh_api_watch_t *watch)
                                      NULL, "invalid wait \"%V\", it must be "
                                      "a time as \"55s\", up to 10m", &value);
         }
-
-        watch->until = ngx_current_msec + n;
     }
+
+    watch->wait = watch->stream ? ngx_max(n, NGX_MESH_API_WATCH_LEAST) : n;
+    watch->until = ngx_current_msec + watch->wait;
 
     if (ngx_mesh_api_arg(call, "type", &value) == NGX_OK) {
 
@@ -237,7 +245,7 @@ ngx_mesh_api_watch_since(ngx_mesh_api_call_t *call,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_mesh_api_watch_old(ngx_mesh_api_call_t *call, uint64_t floor)
 {
     return ngx_mesh_api_fail(call, NGX_MESH_API_GONE, "TooOld",
@@ -247,7 +255,7 @@ ngx_mesh_api_watch_old(ngx_mesh_api_call_t *call, uint64_t floor)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_mesh_api_watch_list(ngx_mesh_store_t *store, uint64_t since,
     ngx_array_t *items, uint64_t *revision, ngx_pool_t *pool)
 {
@@ -345,7 +353,7 @@ ngx_mesh_api_watch_answer(ngx_mesh_api_watch_t *watch, ngx_array_t *items,
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_mesh_api_watch_wants(ngx_mesh_api_watch_t *watch,
     ngx_mesh_store_item_t *item)
 {
@@ -375,7 +383,7 @@ ngx_mesh_api_watch_wants(ngx_mesh_api_watch_t *watch,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_mesh_api_watch_item(ngx_mesh_api_watch_t *watch,
     ngx_mesh_store_item_t *item, ngx_pool_t *pool)
 {
@@ -423,12 +431,10 @@ ngx_mesh_api_watch_item(ngx_mesh_api_watch_t *watch,
 static ngx_int_t
 ngx_mesh_api_watch_wait(ngx_mesh_api_watch_t *watch)
 {
-    ngx_event_t         *ev;
     ngx_http_cleanup_t  *cln;
     ngx_http_request_t  *r;
 
     r = watch->call->request;
-    ev = &ngx_mesh_api_watch_timer;
 
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
@@ -438,29 +444,15 @@ ngx_mesh_api_watch_wait(ngx_mesh_api_watch_t *watch)
     cln->handler = ngx_mesh_api_watch_cleanup;
     cln->data = watch;
 
+    watch->call->data = watch;
+
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    if (ngx_mesh_api_watches.next == NULL) {
-        ngx_queue_init(&ngx_mesh_api_watches);
+    ngx_mesh_api_watch_add(watch);
 
-        ngx_mesh_api_watch_dummy.fd = (ngx_socket_t) -1;
-
-        ev->handler = ngx_mesh_api_watch_tick;
-        ev->data = &ngx_mesh_api_watch_dummy;
-        ev->log = ngx_cycle->log;
-    }
-
-    /* the others wait for what comes after an earlier revision */
-
-    if (ngx_queue_empty(&ngx_mesh_api_watches)) {
-        ngx_mesh_api_watch_seen = watch->since;
-    }
-
-    ngx_queue_insert_tail(&ngx_mesh_api_watches, &watch->queue);
-
-    if (!ev->timer_set) {
-        ngx_add_timer(ev, NGX_MESH_API_WATCH_TICK);
+    if (watch->stream) {
+        ngx_mesh_api_watch_soon();
     }
 
     return NGX_DONE;
@@ -468,10 +460,76 @@ ngx_mesh_api_watch_wait(ngx_mesh_api_watch_t *watch)
 
 
 static void
-ngx_mesh_api_watch_cleanup(void *data)
+ngx_mesh_api_watch_init(void)
 {
-    ngx_mesh_api_watch_t *watch = data;
+    ngx_event_t  *ev;
 
+    ngx_queue_init(&ngx_mesh_api_watches);
+
+    ngx_mesh_api_watch_dummy.fd = (ngx_socket_t) -1;
+
+    ev = &ngx_mesh_api_watch_timer;
+
+    ev->handler = ngx_mesh_api_watch_timed;
+    ev->data = &ngx_mesh_api_watch_dummy;
+    ev->log = ngx_cycle->log;
+
+    ngx_mesh_api_watch_hook.handler = ngx_mesh_api_watch_look;
+
+    ngx_mesh_registry_hook(&ngx_mesh_api_watch_hook);
+}
+
+
+void
+ngx_mesh_api_watch_add(ngx_mesh_api_watch_t *watch)
+{
+    if (ngx_mesh_api_watches.next == NULL) {
+        ngx_mesh_api_watch_init();
+    }
+
+    /* what is looked up serves all: it begins at the earliest revision */
+
+    if (ngx_queue_empty(&ngx_mesh_api_watches)
+        || watch->since < ngx_mesh_api_watch_seen)
+    {
+        ngx_mesh_api_watch_seen = watch->since;
+    }
+
+    ngx_queue_insert_tail(&ngx_mesh_api_watches, &watch->queue);
+
+    ngx_mesh_api_watch_arm(watch);
+}
+
+
+static void
+ngx_mesh_api_watch_arm(ngx_mesh_api_watch_t *watch)
+{
+    ngx_event_t     *ev;
+    ngx_msec_int_t   wait;
+
+    ev = &ngx_mesh_api_watch_timer;
+    wait = NGX_MESH_API_WATCH_TICK;
+
+    if (watch->busy == NULL) {
+        wait = (ngx_msec_int_t) (watch->until - ngx_current_msec);
+        wait = ngx_max(ngx_min(wait, NGX_MESH_API_WATCH_TICK), 1);
+    }
+
+    if (ev->timer_set
+        && (ngx_msec_int_t) (ev->timer.key - ngx_current_msec) > wait)
+    {
+        ngx_del_timer(ev);
+    }
+
+    if (!ev->timer_set) {
+        ngx_add_timer(ev, wait);
+    }
+}
+
+
+void
+ngx_mesh_api_watch_remove(ngx_mesh_api_watch_t *watch)
+{
     if (watch->queue.next) {
         ngx_queue_remove(&watch->queue);
         watch->queue.next = NULL;
@@ -480,46 +538,66 @@ ngx_mesh_api_watch_cleanup(void *data)
 
 
 static void
-ngx_mesh_api_watch_tick(ngx_event_t *ev)
+ngx_mesh_api_watch_cleanup(void *data)
 {
-    ngx_uint_t         end;
-    ngx_queue_t       *q, *next, ready;
-    ngx_mesh_store_t  *store;
+    ngx_mesh_api_watch_remove(data);
+}
 
+
+void
+ngx_mesh_api_watch_soon(void)
+{
+    ngx_post_event(&ngx_mesh_api_watch_timer, &ngx_posted_events);
+}
+
+
+static void
+ngx_mesh_api_watch_timed(ngx_event_t *ev)
+{
+    ngx_mesh_api_watch_look(NULL);
+}
+
+
+static void
+ngx_mesh_api_watch_look(void *data)
+{
+    ngx_uint_t             end;
+    ngx_queue_t            ready;
+    ngx_mesh_store_t      *store;
     ngx_mesh_api_watch_t  *watch;
 
     store = ngx_mesh_live();
     ngx_queue_init(&ready);
     end = (ngx_exiting || ngx_terminate || ngx_quit);
 
+    if (ngx_queue_empty(&ngx_mesh_api_watches)) {
+        return;
+    }
+
     if (end || ngx_mesh_store_revision(store) != ngx_mesh_api_watch_seen) {
         ngx_mesh_api_watch_changes(store, &ready, end);
     }
 
-    for (q = ngx_queue_head(&ngx_mesh_api_watches);
-         q != ngx_queue_sentinel(&ngx_mesh_api_watches);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-        watch = ngx_queue_data(q, ngx_mesh_api_watch_t, queue);
-
-        if ((ngx_msec_int_t) (watch->until - ngx_current_msec) <= 0) {
-            ngx_mesh_api_watch_end(watch);
-            ngx_queue_remove(q);
-            ngx_queue_insert_tail(&ready, q);
-        }
-    }
+    ngx_mesh_api_watch_over(&ready, end);
 
     /* an answer may close a connection that others wait on too */
 
     while (!ngx_queue_empty(&ready)) {
-        q = ngx_queue_head(&ready);
-        ngx_mesh_api_watch_send(ngx_queue_data(q, ngx_mesh_api_watch_t,
-                                               queue));
+        watch = ngx_queue_data(ngx_queue_head(&ready), ngx_mesh_api_watch_t,
+                               queue);
+
+        if (watch->stream) {
+            ngx_mesh_api_stream_run(watch, end);
+
+        } else {
+            ngx_mesh_api_watch_send(watch);
+        }
     }
 
-    if (!ngx_queue_empty(&ngx_mesh_api_watches)) {
-        ngx_add_timer(ev, NGX_MESH_API_WATCH_TICK);
+    if (ngx_queue_empty(&ngx_mesh_api_watches)
+        && ngx_mesh_api_watch_timer.timer_set)
+    {
+        ngx_del_timer(&ngx_mesh_api_watch_timer);
     }
 }
 
@@ -560,7 +638,17 @@ ngx_mesh_api_watch_changes(ngx_mesh_store_t *store, ngx_queue_t *ready,
         next = ngx_queue_next(q);
         watch = ngx_queue_data(q, ngx_mesh_api_watch_t, queue);
 
-        rc = ngx_mesh_api_watch_answer(watch, &items, revision, floor, end);
+        if (!watch->stream) {
+            rc = ngx_mesh_api_watch_answer(watch, &items, revision, floor,
+                                           end);
+
+        } else if (watch->started && !watch->behind && watch->busy == NULL) {
+            rc = ngx_mesh_api_stream_items(watch, &items, revision, floor);
+
+        } else {
+            watch->behind = 1;
+            continue;
+        }
 
         if (rc == NGX_ERROR) {
             watch->call->json->failed = 1;
@@ -575,6 +663,51 @@ ngx_mesh_api_watch_changes(ngx_mesh_store_t *store, ngx_queue_t *ready,
     ngx_mesh_api_watch_seen = revision;
 
     ngx_destroy_pool(pool);
+}
+
+
+/* those whose time is over, and streams that have something to say */
+
+static void
+ngx_mesh_api_watch_over(ngx_queue_t *ready, ngx_uint_t end)
+{
+    ngx_uint_t             over;
+    ngx_queue_t           *q, *next;
+    ngx_mesh_api_watch_t  *watch;
+
+    for (q = ngx_queue_head(&ngx_mesh_api_watches);
+         q != ngx_queue_sentinel(&ngx_mesh_api_watches);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        watch = ngx_queue_data(q, ngx_mesh_api_watch_t, queue);
+
+        over = (ngx_msec_int_t) (watch->until - ngx_current_msec) <= 0;
+
+        if (!watch->stream) {
+
+            if (over) {
+                ngx_mesh_api_watch_end(watch);
+            }
+
+        } else if (watch->busy) {
+            over = end;
+
+        } else if (end || !watch->started || watch->behind) {
+            over = 1;
+
+        } else if (over) {
+            ngx_mesh_api_stream_bookmark(watch);
+        }
+
+        if (!over) {
+            ngx_mesh_api_watch_arm(watch);
+            continue;
+        }
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(ready, q);
+    }
 }
 
 
@@ -599,7 +732,7 @@ ngx_mesh_api_watch_send(ngx_mesh_api_watch_t *watch)
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
-    ngx_mesh_api_watch_cleanup(watch);
+    ngx_mesh_api_watch_remove(watch);
 
     r = watch->call->request;
     c = r->connection;

@@ -1,0 +1,359 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_mesh_api_watch.h"
+#include "ngx_mesh_http.h"
+
+
+/*
+ * Watches that go on: a line of JSON for each change.  Nothing is kept for a
+ * client that does not read: it hears of what there is when it does again.
+ */
+
+
+static ngx_int_t ngx_mesh_api_stream_go(ngx_mesh_api_watch_t *watch,
+    ngx_uint_t end);
+static ngx_int_t ngx_mesh_api_stream_header(ngx_mesh_api_watch_t *watch);
+static ngx_int_t ngx_mesh_api_stream_catch_up(ngx_mesh_api_watch_t *watch);
+static void ngx_mesh_api_stream_error(ngx_mesh_api_watch_t *watch);
+static ngx_int_t ngx_mesh_api_stream_flush(ngx_mesh_api_watch_t *watch);
+static void ngx_mesh_api_stream_writer(ngx_http_request_t *r);
+
+
+static ngx_str_t  ngx_mesh_api_stream_type =
+    ngx_string("application/x-ndjson");
+
+
+ngx_int_t
+ngx_mesh_api_stream_items(ngx_mesh_api_watch_t *watch, ngx_array_t *items,
+    uint64_t revision, uint64_t floor)
+{
+    ngx_uint_t              i, n;
+    ngx_mesh_json_t        *json;
+    ngx_mesh_store_item_t  *item;
+
+    json = watch->call->json;
+
+    if (watch->since < floor) {
+
+        if (ngx_mesh_api_watch_old(watch->call, floor) == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        ngx_mesh_api_stream_error(watch);
+        return NGX_OK;
+    }
+
+    item = items->elts;
+
+    for (i = 0, n = 0; i < items->nelts; i++) {
+
+        if (!ngx_mesh_api_watch_wants(watch, &item[i])) {
+            continue;
+        }
+
+        json->comma = 0;
+
+        if (ngx_mesh_api_watch_item(watch, &item[i], items->pool) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_mesh_json_bytes(json, (u_char *) "\n", 1);
+        n++;
+    }
+
+    watch->since = revision;
+
+    if (n == 0) {
+        return NGX_AGAIN;
+    }
+
+    /* lines of one revision have no order to go on from */
+
+    ngx_mesh_api_stream_bookmark(watch);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_mesh_api_stream_bookmark(ngx_mesh_api_watch_t *watch)
+{
+    ngx_mesh_json_t  *json;
+
+    json = watch->call->json;
+
+    json->comma = 0;
+
+    ngx_mesh_json_open(json, '{');
+    ngx_mesh_json_key(json, "bookmark");
+    ngx_mesh_json_number(json, watch->since);
+    ngx_mesh_json_close(json, '}');
+    ngx_mesh_json_bytes(json, (u_char *) "\n", 1);
+
+    watch->until = ngx_current_msec + watch->wait;
+}
+
+
+/* the status has been sent long since: the last line is the error */
+
+static void
+ngx_mesh_api_stream_error(ngx_mesh_api_watch_t *watch)
+{
+    ngx_mesh_json_t       *json;
+    ngx_mesh_api_error_t  *error;
+
+    json = watch->call->json;
+    error = &watch->call->error;
+
+    json->comma = 0;
+
+    ngx_mesh_json_open(json, '{');
+    ngx_mesh_json_key(json, "error");
+    ngx_mesh_json_open(json, '{');
+    ngx_mesh_json_key(json, "status");
+    ngx_mesh_json_number(json, error->status);
+    ngx_mesh_json_key(json, "text");
+    ngx_mesh_json_string(json, &error->code);
+    ngx_mesh_json_key(json, "code");
+    ngx_mesh_json_text(json, error->text);
+    ngx_mesh_json_key(json, "hint");
+    ngx_mesh_json_text(json, error->hint);
+    ngx_mesh_json_close(json, '}');
+    ngx_mesh_json_close(json, '}');
+    ngx_mesh_json_bytes(json, (u_char *) "\n", 1);
+
+    watch->ended = 1;
+}
+
+
+void
+ngx_mesh_api_stream_run(ngx_mesh_api_watch_t *watch, ngx_uint_t end)
+{
+    ngx_int_t            rc;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = watch->call->request;
+    c = r->connection;
+
+    ngx_mesh_api_watch_remove(watch);
+
+    rc = ngx_mesh_api_stream_go(watch, end);
+
+    if (rc == NGX_DONE) {
+        ngx_mesh_api_watch_add(watch);
+
+    } else {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_mesh_api_stream_go(ngx_mesh_api_watch_t *watch, ngx_uint_t end)
+{
+    ngx_int_t  rc;
+
+    if (!watch->started) {
+        rc = ngx_mesh_api_stream_header(watch);
+
+        if (rc == NGX_ERROR || rc > NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (watch->behind && watch->busy == NULL
+        && ngx_mesh_api_stream_catch_up(watch) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (end) {
+
+        /* who has not read what there was will not wait for the end */
+
+        if (watch->busy) {
+            return NGX_ERROR;
+        }
+
+        if (!watch->ended) {
+            ngx_mesh_api_stream_bookmark(watch);
+            watch->ended = 1;
+        }
+    }
+
+    return ngx_mesh_api_stream_flush(watch);
+}
+
+
+static ngx_int_t
+ngx_mesh_api_stream_header(ngx_mesh_api_watch_t *watch)
+{
+    ngx_str_t            allow;
+    ngx_http_request_t  *r;
+
+    r = watch->call->request;
+
+    watch->started = 1;
+    watch->behind = 1;
+
+    ngx_str_null(&allow);
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_type = ngx_mesh_api_stream_type;
+    r->headers_out.content_type_len = ngx_mesh_api_stream_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    ngx_http_clear_content_length(r);
+
+    if (ngx_mesh_api_headers(r, watch->call, &allow) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r->write_event_handler = ngx_mesh_api_stream_writer;
+
+    /* where it begins */
+
+    ngx_mesh_api_stream_bookmark(watch);
+
+    return ngx_http_send_header(r);
+}
+
+
+static ngx_int_t
+ngx_mesh_api_stream_catch_up(ngx_mesh_api_watch_t *watch)
+{
+    uint64_t           revision;
+    ngx_int_t          rc;
+    ngx_pool_t        *pool;
+    ngx_array_t        items;
+    ngx_mesh_store_t  *store;
+
+    store = watch->call->store;
+
+    pool = ngx_create_pool(4096, watch->call->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_mesh_api_watch_list(store, watch->since, &items, &revision, pool);
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_stream_items(watch, &items, revision,
+                                       ngx_mesh_store_floor(store));
+    }
+
+    ngx_destroy_pool(pool);
+
+    watch->behind = 0;
+
+    return rc == NGX_AGAIN ? NGX_OK : rc;
+}
+
+
+/* NGX_DONE: it goes on; otherwise the request's end */
+
+static ngx_int_t
+ngx_mesh_api_stream_flush(ngx_mesh_api_watch_t *watch)
+{
+    ngx_buf_t           *b;
+    ngx_int_t            rc;
+    ngx_chain_t         *out, *cl;
+    ngx_event_t         *wev;
+    ngx_mesh_json_t     *json;
+    ngx_http_request_t  *r;
+
+    r = watch->call->request;
+    wev = r->connection->write;
+    json = watch->call->json;
+
+    if (json->failed) {
+        return NGX_ERROR;
+    }
+
+    out = json->out;
+
+    if (out) {
+        b = ((ngx_chain_t *) ((u_char *) json->last
+                              - offsetof(ngx_chain_t, next)))->buf;
+        b->flush = 1;
+        b->last_buf = (watch->ended && r == r->main);
+        b->last_in_chain = watch->ended;
+    }
+
+    json->out = NULL;
+    json->last = &json->out;
+    json->size = 0;
+
+    rc = ngx_http_output_filter(r, out);
+
+    if (rc == NGX_ERROR || (watch->ended && out)) {
+        return rc;
+    }
+
+    ngx_chain_update_chains(r->pool, &json->free, &watch->busy, &out,
+                            json->tag);
+
+    for (cl = json->free; cl; cl = cl->next) {
+        cl->buf->flush = 0;
+    }
+
+    if (watch->busy) {
+        return ngx_mesh_api_wait(r);
+    }
+
+    if (wev->timer_set && !wev->delayed) {
+        ngx_del_timer(wev);
+    }
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_mesh_api_stream_writer(ngx_http_request_t *r)
+{
+    ngx_int_t              rc;
+    ngx_event_t           *wev;
+    ngx_mesh_api_call_t   *call;
+    ngx_mesh_api_watch_t  *watch;
+
+    wev = r->connection->write;
+    call = ngx_http_get_module_ctx(r, ngx_mesh_http_module);
+    watch = call->data;
+
+    if (wev->timedout) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
+                      "client timed out");
+        r->connection->timedout = 1;
+
+        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+        return;
+    }
+
+    if (watch->busy == NULL) {
+        return;
+    }
+
+    rc = (wev->delayed || r->aio) ? ngx_mesh_api_wait(r)
+                                  : ngx_mesh_api_stream_flush(watch);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+        return;
+    }
+
+    if (watch->busy == NULL && watch->behind) {
+        ngx_mesh_api_watch_soon();
+    }
+}
