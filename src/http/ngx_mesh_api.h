@@ -41,6 +41,7 @@ typedef ngx_int_t (*ngx_mesh_api_pt)(ngx_mesh_api_call_t *call);
 #define NGX_MESH_API_DRY         0x08    /* takes "dry_run" without that */
 
 #define NGX_MESH_API_EACH        0x10    /* its ops may have preconditions */
+#define NGX_MESH_API_LINES       0x20    /* answers with lines, if wanted */
 
 
 typedef struct {

@@ -58,7 +58,7 @@ static void ngx_mesh_api_openapi_parameter(ngx_mesh_json_t *json,
 static void ngx_mesh_api_openapi_answers(ngx_mesh_json_t *json,
     ngx_mesh_api_op_t *op, ngx_mesh_api_shape_t *shape);
 static void ngx_mesh_api_openapi_answer(ngx_mesh_json_t *json,
-    ngx_uint_t status, char *what, char *schema);
+    ngx_uint_t status, char *what, char *schema, ngx_uint_t lines);
 static ngx_mesh_api_shape_t *ngx_mesh_api_openapi_shape(ngx_mesh_api_op_t *op);
 static void ngx_mesh_api_openapi_schemas(ngx_mesh_json_t *json);
 static void ngx_mesh_api_openapi_field(ngx_mesh_json_t *json,
@@ -251,6 +251,16 @@ static char  ngx_mesh_api_openapi_fixed[] =
             "\"path\":{\"type\":\"string\"},"
             "\"revision\":{\"type\":\"integer\"},"
             "\"spec\":{\"type\":\"object\"}}}}}},"
+    "\"Line\":{\"type\":\"object\","
+      "\"description\":\"a change, or only a bookmark or an error\","
+      "\"properties\":{\"type\":{\"type\":\"string\"},"
+        "\"op\":{\"enum\":[\"modified\",\"removed\"]},"
+        "\"path\":{\"type\":\"string\"},"
+        "\"revision\":{\"type\":\"integer\"},"
+        "\"spec\":{\"type\":\"object\"},"
+        "\"bookmark\":{\"type\":\"integer\","
+          "\"description\":\"the revision to go on from\"},"
+        "\"error\":{\"type\":\"object\"}}},"
     "\"Explanation\":{\"type\":\"object\","
       "\"required\":[\"considered\",\"route\",\"outcome\"],\"properties\":{"
         "\"route\":{\"type\":[\"string\",\"null\"]},"
@@ -610,10 +620,11 @@ ngx_mesh_api_openapi_answers(ngx_mesh_json_t *json, ngx_mesh_api_op_t *op,
 
     ngx_mesh_json_open(json, '{');
 
-    ngx_mesh_api_openapi_answer(json, 200, "Done", answer);
+    ngx_mesh_api_openapi_answer(json, 200, "Done", answer,
+                                op->flags & NGX_MESH_API_LINES);
 
     if (op->flags & NGX_MESH_API_COMMIT) {
-        ngx_mesh_api_openapi_answer(json, 201, "Created", answer);
+        ngx_mesh_api_openapi_answer(json, 201, "Created", answer, 0);
     }
 
     for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
@@ -622,7 +633,7 @@ ngx_mesh_api_openapi_answers(ngx_mesh_json_t *json, ngx_mesh_api_op_t *op,
             || (op->flags & (NGX_MESH_API_WRITE|NGX_MESH_API_BODY)))
         {
             ngx_mesh_api_openapi_answer(json, errors[i].status, errors[i].what,
-                                        NGX_MESH_API_REF "Error\"}");
+                                        NGX_MESH_API_REF "Error\"}", 0);
         }
     }
 
@@ -632,7 +643,7 @@ ngx_mesh_api_openapi_answers(ngx_mesh_json_t *json, ngx_mesh_api_op_t *op,
 
 static void
 ngx_mesh_api_openapi_answer(ngx_mesh_json_t *json, ngx_uint_t status,
-    char *what, char *schema)
+    char *what, char *schema, ngx_uint_t lines)
 {
     u_char     buf[NGX_INT_T_LEN];
     ngx_str_t  name;
@@ -651,6 +662,15 @@ ngx_mesh_api_openapi_answer(ngx_mesh_json_t *json, ngx_uint_t status,
     ngx_mesh_json_key(json, "schema");
     ngx_mesh_api_openapi_raw(json, schema);
     ngx_mesh_json_close(json, '}');
+
+    if (lines) {
+        ngx_mesh_json_key(json, "application/x-ndjson");
+        ngx_mesh_json_open(json, '{');
+        ngx_mesh_json_key(json, "schema");
+        ngx_mesh_api_openapi_raw(json, NGX_MESH_API_REF "Line\"}");
+        ngx_mesh_json_close(json, '}');
+    }
+
     ngx_mesh_json_close(json, '}');
     ngx_mesh_json_close(json, '}');
 }

@@ -55,7 +55,7 @@ static void ngx_mesh_api_watch_send(ngx_mesh_api_watch_t *watch);
 
 ngx_mesh_api_op_t  ngx_mesh_api_watch_ops[] = {
 
-    { ngx_string("watch"), NGX_HTTP_GET, 0,
+    { ngx_string("watch"), NGX_HTTP_GET, NGX_MESH_API_LINES,
       ngx_mesh_api_watch,
       "What has changed after a revision, as soon as there is something" },
 
