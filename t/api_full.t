@@ -49,4 +49,37 @@ is(went($t->tcp('rpc')->call(service => 'demo.Echo')), 'a', 'calls go on');
 is(api($t, 'PUT', 'services/x/endpoints', set(50))->{status}, 200,
    'what fits is done');
 
+# full, made free again, and full again: no room is lost, and what there was not
+# room for is written afterwards
+
+my @fitted;
+
+for my $round (1 .. 6) {
+    my ($n, $r) = (0);
+
+    for (1 .. 100) {
+        $r = api($t, 'PUT', "services/s$n/endpoints", set(100));
+        last if $r->{status} != 200;
+        $n++;
+    }
+
+    is(error($r), '507 ZoneFull', "full at the service number $n");
+    is(error(api($t, 'GET', "services/s$n")), '404 NotFound',
+       '... which is not there');
+    push @fitted, $n;
+
+    api($t, 'DELETE', 'services/s0');
+    is(api($t, 'PUT', "services/s$n/endpoints", set(100))->{status}, 200,
+       '... but in the place of another');
+    is(scalar @{ api($t, 'GET', "services/s$n/endpoints")->{json}{items} },
+       100, '... all of it');
+    api($t, 'DELETE', "services/s$_") for 1 .. $n;
+}
+
+cmp_ok($fitted[0], '>', 2, 'there was room for some');
+
+# names of the last that were removed stay, for those who watch
+
+is(join(' ', grep { $_ < $fitted[0] - 2 } @fitted), '', '... and always is');
+
 $t->done;
