@@ -34,6 +34,7 @@ static void ngx_mesh_api_variable(ngx_http_request_t *r, char *name,
     ngx_str_t *value);
 static ngx_int_t ngx_mesh_api_run(ngx_http_request_t *r,
     ngx_mesh_api_call_t *call, ngx_str_t *allow);
+static ngx_int_t ngx_mesh_api_only(ngx_mesh_api_call_t *call);
 static void ngx_mesh_api_body(ngx_http_request_t *r);
 static ngx_int_t ngx_mesh_api_read_body(ngx_http_request_t *r,
     ngx_mesh_api_call_t *call);
@@ -424,7 +425,7 @@ static ngx_int_t
 ngx_mesh_api_conditions(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 {
     off_t                     n;
-    ngx_str_t                *value;
+    ngx_str_t                *value, fields;
     ngx_mesh_api_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_mesh_http_module);
@@ -466,6 +467,13 @@ ngx_mesh_api_conditions(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
                                  NULL, "dry_run is not for this operation");
     }
 
+    if (!(call->op->flags & NGX_MESH_API_FIELDS)
+        && ngx_mesh_api_arg(call, "fields", &fields) != NGX_DECLINED)
+    {
+        return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST, "BadArgument",
+                                 NULL, "fields is not for this operation");
+    }
+
     call->required = alcf->require_match
                      && (call->op->flags & NGX_MESH_API_WRITE);
 
@@ -499,6 +507,12 @@ ngx_mesh_api_run(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
         if (rc == NGX_OK) {
             rc = call->op->handler(call);
         }
+
+        if (rc == NGX_OK && (call->op->flags & NGX_MESH_API_FIELDS)
+            && call->more == NULL)
+        {
+            rc = ngx_mesh_api_only(call);
+        }
     }
 
     if (rc == NGX_ERROR) {
@@ -514,6 +528,30 @@ ngx_mesh_api_run(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
     }
 
     return ngx_mesh_api_finish(r, call, rc, allow);
+}
+
+
+/* of an answer that is written what "fields" names */
+
+static ngx_int_t
+ngx_mesh_api_only(ngx_mesh_api_call_t *call)
+{
+    ngx_int_t         rc;
+    ngx_array_t      *names;
+    ngx_mesh_json_t   whole, *json;
+
+    rc = ngx_mesh_api_pick_names(call, &names);
+
+    if (rc != NGX_OK || names == NULL) {
+        return rc;
+    }
+
+    json = call->json;
+    whole = *json;
+
+    ngx_mesh_json_init(json, whole.pool, whole.tag);
+
+    return ngx_mesh_api_pick(json, &whole, names, call->pool);
 }
 
 

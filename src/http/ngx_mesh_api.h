@@ -41,6 +41,7 @@ typedef ngx_int_t (*ngx_mesh_api_pt)(ngx_mesh_api_call_t *call);
 #define NGX_MESH_API_DRY         0x08    /* takes "dry_run" without that */
 
 #define NGX_MESH_API_EACH        0x10    /* its ops may have preconditions */
+#define NGX_MESH_API_FIELDS      0x40    /* takes "fields" */
 #define NGX_MESH_API_LINES       0x20    /* answers with lines, if wanted */
 
 
@@ -409,6 +410,17 @@ ngx_int_t ngx_mesh_api_endpoint_get(ngx_mesh_api_call_t *call,
     ngx_mesh_endpoint_t *ep);
 
 
+/* ngx_mesh_api_pick.c */
+
+/* the argument "fields", as names; NULL: it is not there */
+ngx_int_t ngx_mesh_api_pick_names(ngx_mesh_api_call_t *call,
+    ngx_array_t **names);
+
+/* of an object that was written, what is named; the pool is for this alone */
+ngx_int_t ngx_mesh_api_pick(ngx_mesh_json_t *json, ngx_mesh_json_t *from,
+    ngx_array_t *names, ngx_pool_t *pool);
+
+
 /* ngx_mesh_api_page.c: collections */
 
 typedef struct ngx_mesh_api_page_s  ngx_mesh_api_page_t;
@@ -419,6 +431,7 @@ struct ngx_mesh_api_page_s {
     ngx_str_t                after;      /* key */
     ngx_uint_t               limit;      /* 0: all */
     ngx_uint_t               n;
+    ngx_array_t             *names;      /* of fields; NULL: all */
 
     /* writes one member; NGX_DECLINED: it is none */
     ngx_int_t              (*item)(ngx_mesh_api_call_t *call,

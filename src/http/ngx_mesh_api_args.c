@@ -74,6 +74,7 @@ ngx_mesh_api_args_known(ngx_mesh_api_call_t *call)
         ngx_string("limit"), ngx_string("after"), ngx_string("deadline"),
         ngx_string("since"), ngx_string("wait"), ngx_string("epoch"),
         ngx_string("service"), ngx_string("type"), ngx_string("to"),
+        ngx_string("fields"),
         ngx_null_string
     };
 

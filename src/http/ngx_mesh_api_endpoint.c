@@ -70,8 +70,9 @@ ngx_mesh_api_field_t  ngx_mesh_api_endpoint_fields[] = {
 
 
 ngx_mesh_api_op_t  ngx_mesh_api_endpoint_ops[] = {
-    { ngx_string("services/{service}/endpoints"), NGX_HTTP_GET, 0,
-      ngx_mesh_api_endpoints_read, "All endpoints of a service" },
+    { ngx_string("services/{service}/endpoints"), NGX_HTTP_GET,
+      NGX_MESH_API_FIELDS, ngx_mesh_api_endpoints_read,
+      "All endpoints of a service" },
     { ngx_string("services/{service}/endpoints"), NGX_HTTP_PUT,
       NGX_MESH_API_WRITE|NGX_MESH_API_BODY|NGX_MESH_API_COMMIT,
       ngx_mesh_api_endpoints_write,
@@ -79,8 +80,8 @@ ngx_mesh_api_op_t  ngx_mesh_api_endpoint_ops[] = {
     { ngx_string("services/{service}/endpoints"), NGX_HTTP_POST,
       NGX_MESH_API_WRITE|NGX_MESH_API_BODY|NGX_MESH_API_COMMIT,
       ngx_mesh_api_endpoint_post, "Adds an endpoint" },
-    { ngx_string("services/{service}/endpoints/{id}"), NGX_HTTP_GET, 0,
-      ngx_mesh_api_endpoint_read, "An endpoint" },
+    { ngx_string("services/{service}/endpoints/{id}"), NGX_HTTP_GET,
+      NGX_MESH_API_FIELDS, ngx_mesh_api_endpoint_read, "An endpoint" },
     { ngx_string("services/{service}/endpoints/{id}"), NGX_HTTP_PUT,
       NGX_MESH_API_WRITE|NGX_MESH_API_BODY|NGX_MESH_API_COMMIT,
       ngx_mesh_api_endpoint_write, "Creates or replaces an endpoint" },

@@ -530,6 +530,15 @@ ngx_mesh_api_openapi_parameters(ngx_mesh_json_t *json, ngx_mesh_api_op_t *op)
                                        "1: checks all and changes nothing");
     }
 
+    if (op->flags & NGX_MESH_API_FIELDS) {
+        ngx_str_set(&name, "fields");
+        ngx_mesh_api_openapi_parameter(json, &name, "query",
+                                       "{\"type\":\"string\","
+                                       "\"pattern\":\"^[^,]+(,[^,]+)*$\"}",
+                                       "Only these members, as "
+                                       "metadata.name,spec");
+    }
+
     if (op->flags & NGX_MESH_API_COMMIT) {
         ngx_str_set(&name, "If-Match");
         ngx_mesh_api_openapi_parameter(json, &name, "header",

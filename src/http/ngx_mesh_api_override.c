@@ -89,8 +89,9 @@ ngx_mesh_api_field_t  ngx_mesh_api_override_fields[] = {
 
 
 ngx_mesh_api_op_t  ngx_mesh_api_override_ops[] = {
-    { ngx_string(NGX_MESH_API_OVERRIDE_PATH), NGX_HTTP_GET, 0,
-      ngx_mesh_api_override_get, "What is laid on an endpoint" },
+    { ngx_string(NGX_MESH_API_OVERRIDE_PATH), NGX_HTTP_GET,
+      NGX_MESH_API_FIELDS, ngx_mesh_api_override_get,
+      "What is laid on an endpoint" },
     { ngx_string(NGX_MESH_API_OVERRIDE_PATH), NGX_HTTP_PUT,
       NGX_MESH_API_WRITE|NGX_MESH_API_BODY|NGX_MESH_API_COMMIT,
       ngx_mesh_api_override_put, "Lays weight or drain on an endpoint" },

@@ -24,6 +24,9 @@
 static ngx_int_t ngx_mesh_api_page_more(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_page_items(ngx_mesh_api_call_t *call,
     ngx_mesh_api_page_t *page, ngx_pool_t *pool);
+static ngx_int_t ngx_mesh_api_page_picked(ngx_mesh_api_call_t *call,
+    ngx_mesh_api_page_t *page, ngx_mesh_store_item_t *item,
+    ngx_mesh_json_t *whole, ngx_pool_t *pool);
 static ngx_int_t ngx_mesh_api_page_end(ngx_mesh_api_call_t *call,
     ngx_mesh_api_page_t *page, ngx_uint_t next);
 static ngx_int_t ngx_mesh_api_page_after(ngx_mesh_api_call_t *call,
@@ -51,6 +54,10 @@ ngx_mesh_api_page(ngx_mesh_api_call_t *call, ngx_uint_t type,
 
     if (rc == NGX_OK) {
         rc = ngx_mesh_api_page_after(call, page);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_pick_names(call, &page->names);
     }
 
     if (rc != NGX_OK) {
@@ -133,7 +140,10 @@ ngx_mesh_api_page_items(ngx_mesh_api_call_t *call, ngx_mesh_api_page_t *page,
     ngx_int_t               rc;
     ngx_uint_t              i;
     ngx_array_t             items;
+    ngx_mesh_json_t         whole;
     ngx_mesh_store_item_t  *item;
+
+    ngx_mesh_json_init(&whole, pool, NULL);
 
     if (ngx_array_init(&items, pool, NGX_MESH_API_PAGE + 1,
                        sizeof(ngx_mesh_store_item_t))
@@ -155,7 +165,9 @@ ngx_mesh_api_page_items(ngx_mesh_api_call_t *call, ngx_mesh_api_page_t *page,
             return ngx_mesh_api_page_end(call, page, 1);
         }
 
-        rc = page->item(call, &item[i], pool);
+        rc = page->names ? ngx_mesh_api_page_picked(call, page, &item[i],
+                                                    &whole, pool)
+                         : page->item(call, &item[i], pool);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -182,12 +194,42 @@ ngx_mesh_api_page_items(ngx_mesh_api_call_t *call, ngx_mesh_api_page_t *page,
 }
 
 
+/* "whole" is written over for each member */
+
+static ngx_int_t
+ngx_mesh_api_page_picked(ngx_mesh_api_call_t *call, ngx_mesh_api_page_t *page,
+    ngx_mesh_store_item_t *item, ngx_mesh_json_t *whole, ngx_pool_t *pool)
+{
+    ngx_int_t         rc;
+    ngx_mesh_json_t  *json;
+
+    json = call->json;
+
+    call->json = whole;
+    rc = page->item(call, item, pool);
+    call->json = json;
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_pick(json, whole, page->names, pool);
+    }
+
+    *whole->last = whole->free;
+    whole->free = whole->out;
+    whole->out = NULL;
+    whole->last = &whole->out;
+    whole->size = 0;
+    whole->comma = 0;
+
+    return rc;
+}
+
+
 static ngx_int_t
 ngx_mesh_api_page_end(ngx_mesh_api_call_t *call, ngx_mesh_api_page_t *page,
     ngx_uint_t next)
 {
     u_char           *p;
-    ngx_str_t         path, cursor;
+    ngx_str_t         path, cursor, fields;
     ngx_mesh_json_t  *json;
 
     json = call->json;
@@ -201,17 +243,28 @@ ngx_mesh_api_page_end(ngx_mesh_api_call_t *call, ngx_mesh_api_page_t *page,
         ngx_mesh_json_null(json);
 
     } else {
+        ngx_str_null(&fields);
+
+        if (page->names
+            && (ngx_mesh_api_arg(call, "fields", &fields) != NGX_OK
+                || ngx_mesh_api_escape(call->pool, &fields, &fields)
+                   != NGX_OK))
+        {
+            return NGX_ERROR;
+        }
+
         p = ngx_pnalloc(call->pool, call->root.len + call->path.len
                                     + ngx_base64_encoded_length(page->after.len)
-                                    + NGX_INT_T_LEN
-                                    + sizeof("1/?limit=&after="));
+                                    + NGX_INT_T_LEN + fields.len
+                                    + sizeof("1/?limit=&fields=&after="));
         if (p == NULL) {
             return NGX_ERROR;
         }
 
         path.data = p;
-        p = ngx_sprintf(p, "%V1/%V?limit=%ui&after=", &call->root,
-                        &call->path, page->limit);
+        p = ngx_sprintf(p, "%V1/%V?limit=%ui%s%V&after=", &call->root,
+                        &call->path, page->limit,
+                        page->names ? "&fields=" : "", &fields);
         cursor.data = p;
         ngx_encode_base64url(&cursor, &page->after);
 

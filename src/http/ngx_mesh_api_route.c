@@ -23,12 +23,12 @@ static ngx_int_t ngx_mesh_api_route_member(ngx_mesh_api_call_t *call,
 
 ngx_mesh_api_op_t  ngx_mesh_api_route_ops[] = {
 
-    { ngx_string("routes"), NGX_HTTP_GET, 0,
-      ngx_mesh_api_route_list,
+    { ngx_string("routes"), NGX_HTTP_GET,
+      NGX_MESH_API_FIELDS, ngx_mesh_api_route_list,
       "All routes" },
 
-    { ngx_string("routes/{route}"), NGX_HTTP_GET, 0,
-      ngx_mesh_api_route_get,
+    { ngx_string("routes/{route}"), NGX_HTTP_GET,
+      NGX_MESH_API_FIELDS, ngx_mesh_api_route_get,
       "A route" },
 
     { ngx_string("routes/{route}"), NGX_HTTP_PUT,

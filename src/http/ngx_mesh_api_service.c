@@ -59,13 +59,14 @@ ngx_mesh_api_field_t  ngx_mesh_api_service_fields[] = {
 
 
 ngx_mesh_api_op_t  ngx_mesh_api_service_ops[] = {
-    { ngx_string("services"), NGX_HTTP_GET, 0, ngx_mesh_api_services,
+    { ngx_string("services"), NGX_HTTP_GET,
+      NGX_MESH_API_FIELDS, ngx_mesh_api_services,
       "All services" },
     { ngx_string("services"), NGX_HTTP_POST,
       NGX_MESH_API_WRITE|NGX_MESH_API_BODY|NGX_MESH_API_COMMIT,
       ngx_mesh_api_service_post, "Creates a service, by \"name\"" },
-    { ngx_string("services/{service}"), NGX_HTTP_GET, 0,
-      ngx_mesh_api_service_read, "A service" },
+    { ngx_string("services/{service}"), NGX_HTTP_GET,
+      NGX_MESH_API_FIELDS, ngx_mesh_api_service_read, "A service" },
     { ngx_string("services/{service}"), NGX_HTTP_PUT,
       NGX_MESH_API_WRITE|NGX_MESH_API_BODY|NGX_MESH_API_COMMIT,
       ngx_mesh_api_service_write, "Creates or replaces a service" },
