@@ -264,7 +264,19 @@ static ngx_int_t
 ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
     ngx_mesh_registry_job_t *job)
 {
-    ngx_str_t  text;
+    ngx_str_t    text;
+    ngx_uint_t   i;
+
+    static const struct {
+        ngx_uint_t   status;
+        char        *text;
+    } codes[] = {
+        { NGX_HTTP_NOT_FOUND, "NotFound" },
+        { NGX_HTTP_PRECONDITION_FAILED, "PreconditionFailed" },
+        { 423, "Frozen" },
+        { NGX_HTTP_INSUFFICIENT_STORAGE, "ZoneFull" },
+        { 0, "Failed" }
+    };
 
     if (job->status < NGX_HTTP_OK) {
         return ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE, "NoAgent",
@@ -272,11 +284,12 @@ ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
     }
 
     if (job->status != NGX_HTTP_OK) {
-        return ngx_mesh_api_fail(call, job->status,
-                                 job->status == NGX_HTTP_NOT_FOUND
-                                 ? "NotFound"
-                                 : job->status == NGX_HTTP_PRECONDITION_FAILED
-                                 ? "PreconditionFailed" : "Failed", NULL,
+
+        for (i = 0; codes[i].status && codes[i].status != job->status; i++) {
+            /* void */
+        }
+
+        return ngx_mesh_api_fail(call, job->status, codes[i].text, NULL,
                                  "%V", &job->result);
     }
 

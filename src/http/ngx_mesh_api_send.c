@@ -156,7 +156,7 @@ ngx_mesh_api_error_body(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
         ngx_mesh_json_text(json, error->hint);
     }
 
-    if (error->status == NGX_HTTP_INSUFFICIENT_STORAGE) {
+    if (error->needed) {
         ngx_mesh_json_key(json, "needed");
         ngx_mesh_json_number(json, error->needed);
         ngx_mesh_json_key(json, "free");

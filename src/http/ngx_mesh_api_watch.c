@@ -472,7 +472,6 @@ ngx_mesh_api_watch_init(void)
 
     ev->handler = ngx_mesh_api_watch_timed;
     ev->data = &ngx_mesh_api_watch_dummy;
-    ev->log = ngx_cycle->log;
 
     ngx_mesh_api_watch_hook.handler = ngx_mesh_api_watch_look;
 
@@ -522,6 +521,7 @@ ngx_mesh_api_watch_arm(ngx_mesh_api_watch_t *watch)
     }
 
     if (!ev->timer_set) {
+        ev->log = ngx_cycle->log;
         ngx_add_timer(ev, wait);
     }
 }
