@@ -44,8 +44,6 @@ static ngx_int_t ngx_mesh_api_journal_items(ngx_mesh_api_journal_t *j,
     uint64_t revision, ngx_array_t *items);
 static ngx_int_t ngx_mesh_api_journal_differences(ngx_mesh_api_journal_t *j,
     ngx_array_t *one, ngx_array_t *two);
-static ngx_int_t ngx_mesh_api_journal_order(ngx_mesh_store_item_t *a,
-    ngx_mesh_store_item_t *b);
 static ngx_int_t ngx_mesh_api_journal_change(ngx_mesh_api_journal_t *j,
     ngx_mesh_store_item_t *before, ngx_mesh_store_item_t *after);
 static ngx_int_t ngx_mesh_api_journal_spec(ngx_mesh_api_journal_t *j,
@@ -431,7 +429,8 @@ ngx_mesh_api_journal_differences(ngx_mesh_api_journal_t *j, ngx_array_t *one,
 
         order = (i == one->nelts) ? 1
                 : (k == two->nelts) ? -1
-                : ngx_mesh_api_journal_order(&a[i], &b[k]);
+                : ngx_mesh_store_order(a[i].type, &a[i].key, b[k].type,
+                                       &b[k].key);
 
         if ((order != 0 || !ngx_mesh_api_equal(&a[i].value, &b[k].value))
             && ngx_mesh_api_journal_change(j, order <= 0 ? &a[i] : NULL,
@@ -448,25 +447,6 @@ ngx_mesh_api_journal_differences(ngx_mesh_api_journal_t *j, ngx_array_t *one,
     ngx_mesh_json_close(&j->json, ']');
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_mesh_api_journal_order(ngx_mesh_store_item_t *a, ngx_mesh_store_item_t *b)
-{
-    ngx_int_t  rc;
-
-    if (a->type != b->type) {
-        return a->type < b->type ? -1 : 1;
-    }
-
-    rc = ngx_memcmp(a->key.data, b->key.data, ngx_min(a->key.len, b->key.len));
-
-    if (rc) {
-        return rc < 0 ? -1 : 1;
-    }
-
-    return a->key.len == b->key.len ? 0 : a->key.len < b->key.len ? -1 : 1;
 }
 
 

@@ -42,8 +42,6 @@ static ngx_int_t ngx_mesh_apply_routes(ngx_mesh_apply_t *apply);
 static ngx_int_t ngx_mesh_apply_sort(ngx_mesh_apply_t *apply);
 static int ngx_libc_cdecl ngx_mesh_apply_order(const void *one,
     const void *two);
-static ngx_int_t ngx_mesh_apply_compare(ngx_mesh_store_op_t *op,
-    ngx_uint_t type, ngx_str_t *key);
 static ngx_uint_t ngx_mesh_apply_has(ngx_mesh_apply_t *apply,
     ngx_mesh_store_item_t *item);
 static ngx_int_t ngx_mesh_apply_removals(ngx_mesh_store_t *store,
@@ -230,27 +228,7 @@ ngx_mesh_apply_order(const void *one, const void *two)
     a = *(ngx_mesh_store_op_t **) one;
     b = *(ngx_mesh_store_op_t **) two;
 
-    return (int) ngx_mesh_apply_compare(a, b->type, &b->key);
-}
-
-
-static ngx_int_t
-ngx_mesh_apply_compare(ngx_mesh_store_op_t *op, ngx_uint_t type,
-    ngx_str_t *key)
-{
-    ngx_int_t  rc;
-
-    if (op->type != type) {
-        return op->type < type ? -1 : 1;
-    }
-
-    rc = ngx_memcmp(op->key.data, key->data, ngx_min(op->key.len, key->len));
-
-    if (rc) {
-        return rc;
-    }
-
-    return op->key.len == key->len ? 0 : op->key.len < key->len ? -1 : 1;
+    return (int) ngx_mesh_store_order(a->type, &a->key, b->type, &b->key);
 }
 
 
@@ -266,8 +244,9 @@ ngx_mesh_apply_has(ngx_mesh_apply_t *apply, ngx_mesh_store_item_t *item)
     while (low < high) {
         middle = low + (high - low) / 2;
 
-        rc = ngx_mesh_apply_compare(apply->sorted[middle], item->type,
-                                    &item->key);
+        rc = ngx_mesh_store_order(apply->sorted[middle]->type,
+                                  &apply->sorted[middle]->key, item->type,
+                                  &item->key);
         if (rc == 0) {
             return 1;
         }

@@ -311,21 +311,10 @@ ngx_mesh_operator_sort(ngx_mesh_store_item_t *items, ngx_uint_t n,
 static int ngx_libc_cdecl
 ngx_mesh_operator_order(const void *one, const void *two)
 {
-    int                     rc;
     ngx_mesh_store_item_t  *a, *b;
 
     a = *(ngx_mesh_store_item_t **) one;
     b = *(ngx_mesh_store_item_t **) two;
 
-    if (a->type != b->type) {
-        return a->type < b->type ? -1 : 1;
-    }
-
-    rc = ngx_memcmp(a->key.data, b->key.data, ngx_min(a->key.len, b->key.len));
-
-    if (rc) {
-        return rc < 0 ? -1 : 1;
-    }
-
-    return a->key.len == b->key.len ? 0 : a->key.len < b->key.len ? -1 : 1;
+    return (int) ngx_mesh_store_order(a->type, &a->key, b->type, &b->key);
 }

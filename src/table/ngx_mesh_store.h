@@ -181,6 +181,29 @@ size_t ngx_mesh_store_size(ngx_mesh_store_t *store);
 /* commits that ended so since the region is a store, dry ones not */
 uint64_t ngx_mesh_store_counted(ngx_mesh_store_t *store, ngx_uint_t code);
 
+
+/* the order of items: less than 0, 0 or more */
+
+static ngx_inline ngx_int_t
+ngx_mesh_store_order(ngx_uint_t type, ngx_str_t *key, ngx_uint_t other_type,
+    ngx_str_t *other)
+{
+    ngx_int_t  rc;
+
+    if (type != other_type) {
+        return type < other_type ? -1 : 1;
+    }
+
+    rc = ngx_memcmp(key->data, other->data, ngx_min(key->len, other->len));
+
+    if (rc) {
+        return rc;
+    }
+
+    return key->len == other->len ? 0 : key->len < other->len ? -1 : 1;
+}
+
+
 /* room, for status and metrics */
 void ngx_mesh_store_status(ngx_mesh_store_t *store,
     ngx_mesh_store_result_t *result, ngx_uint_t *nitems);

@@ -39,7 +39,7 @@ typedef struct {
 } ngx_mesh_store_change_t;
 
 
-static int ngx_libc_cdecl ngx_mesh_store_order(const void *one,
+static int ngx_libc_cdecl ngx_mesh_store_op_order(const void *one,
     const void *two);
 static ngx_uint_t ngx_mesh_store_check(ngx_mesh_store_change_t *ch,
     ngx_log_t *log);
@@ -60,25 +60,14 @@ static void ngx_mesh_store_swap(ngx_mesh_store_head_t *h,
 
 
 static int ngx_libc_cdecl
-ngx_mesh_store_order(const void *one, const void *two)
+ngx_mesh_store_op_order(const void *one, const void *two)
 {
-    ngx_int_t             rc;
     ngx_mesh_store_op_t  *a, *b;
 
     a = *(ngx_mesh_store_op_t **) one;
     b = *(ngx_mesh_store_op_t **) two;
 
-    if (a->type != b->type) {
-        return a->type < b->type ? -1 : 1;
-    }
-
-    rc = ngx_memcmp(a->key.data, b->key.data, ngx_min(a->key.len, b->key.len));
-
-    if (rc) {
-        return rc < 0 ? -1 : 1;
-    }
-
-    return a->key.len == b->key.len ? 0 : a->key.len < b->key.len ? -1 : 1;
+    return (int) ngx_mesh_store_order(a->type, &a->key, b->type, &b->key);
 }
 
 
@@ -105,10 +94,10 @@ ngx_mesh_store_check(ngx_mesh_store_change_t *ch, ngx_log_t *log)
     }
 
     ngx_qsort(ch->sorted, (size_t) ch->n, sizeof(ngx_mesh_store_op_t *),
-              ngx_mesh_store_order);
+              ngx_mesh_store_op_order);
 
     for (i = 1; i < ch->n; i++) {
-        if (ngx_mesh_store_order(&ch->sorted[i - 1], &ch->sorted[i]) == 0) {
+        if (ngx_mesh_store_op_order(&ch->sorted[i - 1], &ch->sorted[i]) == 0) {
             return NGX_MESH_STORE_INVALID;
         }
     }
