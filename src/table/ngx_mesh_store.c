@@ -15,6 +15,8 @@ static void ngx_mesh_store_mark(ngx_mesh_store_head_t *h, uint32_t first,
     uint32_t units);
 static ngx_int_t ngx_mesh_store_find_units(ngx_mesh_store_head_t *h,
     uint32_t from, uint32_t units, uint32_t *first, uint32_t *largest);
+static ngx_int_t ngx_mesh_store_find_runs(ngx_mesh_store_head_t *h,
+    uint32_t *units, uint32_t *first, uint32_t *largest);
 static ngx_int_t ngx_mesh_store_compare(ngx_mesh_store_record_t *r,
     ngx_uint_t type, ngx_str_t *key);
 static ngx_int_t ngx_mesh_store_copy(ngx_mesh_store_record_t *r,
@@ -224,7 +226,10 @@ ngx_mesh_store_recover(ngx_mesh_store_head_t *h)
 }
 
 
-/* units of commits whose process died outside of the lock */
+/*
+ * Units of commits whose process died outside of the lock; or with it, if they
+ * are those of the first reservation.
+ */
 
 static void
 ngx_mesh_store_forget_dead(ngx_mesh_store_head_t *h)
@@ -233,8 +238,9 @@ ngx_mesh_store_forget_dead(ngx_mesh_store_head_t *h)
 
     for (i = 0; i < NGX_MESH_STORE_RESERVATIONS; i++) {
 
-        if (h->reserved[i].pid && kill(h->reserved[i].pid, 0) == -1
-            && ngx_errno == NGX_ESRCH)
+        if (h->reserved[i].pid
+            && (i == 0 || (kill(h->reserved[i].pid, 0) == -1
+                           && ngx_errno == NGX_ESRCH)))
         {
             ngx_mesh_store_release(h, &h->reserved[i]);
         }
@@ -337,9 +343,9 @@ ngx_mesh_store_find_units(ngx_mesh_store_head_t *h, uint32_t from,
 
 ngx_mesh_store_reserved_t *
 ngx_mesh_store_reserve(ngx_mesh_store_head_t *h, uint32_t *units,
-    ngx_mesh_store_result_t *result)
+    ngx_uint_t grows, ngx_mesh_store_result_t *result)
 {
-    uint32_t                    first[NGX_MESH_STORE_RUNS], largest, from;
+    uint32_t                    first[NGX_MESH_STORE_RUNS], spare, largest;
     ngx_uint_t                  i;
     ngx_mesh_store_reserved_t  *r;
 
@@ -350,40 +356,18 @@ ngx_mesh_store_reserve(ngx_mesh_store_head_t *h, uint32_t *units,
 
     ngx_mesh_store_forget_dead(h);
 
-    r = NULL;
-    largest = 0;
-
-    for (i = 0; i < NGX_MESH_STORE_RESERVATIONS; i++) {
+    for (i = NGX_MESH_STORE_RESERVATIONS - 1; i; i--) {
         if (h->reserved[i].pid == 0) {
-            r = &h->reserved[i];
             break;
         }
     }
 
-    from = h->low;
+    r = &h->reserved[i];
+    largest = 0;
 
-    if (r == NULL
-        || ngx_mesh_store_find_units(h, from, units[NGX_MESH_STORE_RECORDS],
-                                     &first[NGX_MESH_STORE_RECORDS], &largest)
-           != NGX_OK)
-    {
-        goto full;
-    }
-
-    /* the index goes behind, or before where there is room enough */
-
-    from = first[NGX_MESH_STORE_RECORDS] + units[NGX_MESH_STORE_RECORDS];
-
-    if (ngx_mesh_store_find_units(h, from, units[NGX_MESH_STORE_INDEX],
-                                  &first[NGX_MESH_STORE_INDEX], &largest)
-        != NGX_OK
-        && (ngx_mesh_store_find_units(h, h->low, units[NGX_MESH_STORE_INDEX],
-                                      &first[NGX_MESH_STORE_INDEX], &largest)
-            != NGX_OK
-            || first[NGX_MESH_STORE_INDEX] + units[NGX_MESH_STORE_INDEX]
-               > first[NGX_MESH_STORE_RECORDS]))
-    {
-        goto full;
+    if (ngx_mesh_store_find_runs(h, units, first, &largest) != NGX_OK) {
+        result->largest = (size_t) largest * NGX_MESH_STORE_UNIT;
+        return NULL;
     }
 
     h->changing = ngx_pid;
@@ -409,13 +393,59 @@ ngx_mesh_store_reserve(ngx_mesh_store_head_t *h, uint32_t *units,
     ngx_memory_barrier();
     h->changing = 0;
 
+    if (grows
+        && ngx_mesh_store_find_units(h, h->low, units[NGX_MESH_STORE_INDEX],
+                                     &spare, &largest)
+           != NGX_OK)
+    {
+        ngx_mesh_store_release(h, r);
+        result->needed += (size_t) units[NGX_MESH_STORE_INDEX]
+                          * NGX_MESH_STORE_UNIT;
+        result->largest = (size_t) largest * NGX_MESH_STORE_UNIT;
+        return NULL;
+    }
+
     return r;
+}
 
-full:
 
-    result->largest = (size_t) largest * NGX_MESH_STORE_UNIT;
+static ngx_int_t
+ngx_mesh_store_find_runs(ngx_mesh_store_head_t *h, uint32_t *units,
+    uint32_t *first, uint32_t *largest)
+{
+    uint32_t  from;
 
-    return NULL;
+    first[NGX_MESH_STORE_RECORDS] = h->low;
+
+    if (units[NGX_MESH_STORE_RECORDS]
+        && ngx_mesh_store_find_units(h, h->low, units[NGX_MESH_STORE_RECORDS],
+                                     &first[NGX_MESH_STORE_RECORDS], largest)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    /* the index goes behind, or before where there is room enough */
+
+    from = first[NGX_MESH_STORE_RECORDS] + units[NGX_MESH_STORE_RECORDS];
+
+    if (ngx_mesh_store_find_units(h, from, units[NGX_MESH_STORE_INDEX],
+                                  &first[NGX_MESH_STORE_INDEX], largest)
+        == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_mesh_store_find_units(h, h->low, units[NGX_MESH_STORE_INDEX],
+                                  &first[NGX_MESH_STORE_INDEX], largest)
+        == NGX_OK
+        && first[NGX_MESH_STORE_INDEX] + units[NGX_MESH_STORE_INDEX]
+           <= first[NGX_MESH_STORE_RECORDS])
+    {
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -442,20 +472,12 @@ static ngx_int_t
 ngx_mesh_store_compare(ngx_mesh_store_record_t *r, ngx_uint_t type,
     ngx_str_t *key)
 {
-    ngx_int_t  rc;
+    ngx_str_t  own;
 
-    if (r->type != type) {
-        return r->type < type ? -1 : 1;
-    }
+    own.data = ngx_mesh_store_key_of(r);
+    own.len = r->key;
 
-    rc = ngx_memcmp(ngx_mesh_store_key_of(r), key->data,
-                    ngx_min((size_t) r->key, key->len));
-
-    if (rc) {
-        return rc;
-    }
-
-    return r->key == key->len ? 0 : r->key < key->len ? -1 : 1;
+    return ngx_mesh_store_order(r->type, &own, type, key);
 }
 
 

@@ -117,7 +117,9 @@ uint64_t ngx_mesh_store_epoch(ngx_mesh_store_t *store);
 
 /*
  * All of the ops or none; "expect" is the revision the store must have, 0:
- * any.  With "dry" everything is checked, room included, and nothing changed.
+ * any.  With "dry" everything is checked, room included, and nothing changed,
+ * but that removed items may be forgotten for want of room.  What removes
+ * items, and does nothing else, always finds room.
  */
 ngx_uint_t ngx_mesh_store_commit(ngx_mesh_store_t *store,
     ngx_mesh_store_op_t *ops, ngx_uint_t n, uint64_t expect, ngx_uint_t dry,

@@ -9,9 +9,13 @@
 #include "ngx_mesh_store_int.h"
 
 
-/* removed items that are remembered, so that watchers hear of them */
+/*
+ * Removed items that are remembered, so that watchers hear of them; in a small
+ * region less, for each takes a unit or two of so many.
+ */
 
 #define NGX_MESH_STORE_REMOVED       4096
+#define NGX_MESH_STORE_SHARE         8
 
 /* after so many commits of others in between, one is done under the lock */
 
@@ -24,6 +28,9 @@ typedef struct {
     ngx_mesh_store_op_t        **sorted;
     ngx_uint_t                   n;
     uint64_t                     based;      /* revision it builds upon */
+    uint32_t                     upon;       /* the same: its index */
+    uint64_t                     revision;   /* it leads to */
+    ngx_uint_t                   forget;     /* removed items leave nothing */
 
     uint32_t                    *index;      /* of all items, then */
     ngx_uint_t                   nitems;
@@ -34,6 +41,7 @@ typedef struct {
     uint32_t                     units[NGX_MESH_STORE_RUNS];
     uint32_t                     first[NGX_MESH_STORE_RUNS];
     ngx_uint_t                   changes;
+    ngx_uint_t                   removals;   /* of them */
     ngx_uint_t                   nremoved;
     uint64_t                     floor;
 } ngx_mesh_store_change_t;
@@ -43,6 +51,12 @@ static int ngx_libc_cdecl ngx_mesh_store_op_order(const void *one,
     const void *two);
 static ngx_uint_t ngx_mesh_store_check(ngx_mesh_store_change_t *ch,
     ngx_log_t *log);
+static ngx_uint_t ngx_mesh_store_try(ngx_mesh_store_head_t *h,
+    ngx_mesh_store_change_t *ch, uint64_t expect,
+    ngx_mesh_store_reserved_t **r, ngx_mesh_store_result_t *result,
+    ngx_log_t *log);
+static void ngx_mesh_store_forget(ngx_mesh_store_head_t *h, ngx_log_t *log);
+static void ngx_mesh_store_free(ngx_mesh_store_change_t *ch);
 static ngx_uint_t ngx_mesh_store_merge(ngx_mesh_store_head_t *h,
     ngx_mesh_store_change_t *ch, uint64_t expect,
     ngx_mesh_store_result_t *result, ngx_log_t *log);
@@ -52,6 +66,8 @@ static ngx_uint_t ngx_mesh_store_op(ngx_mesh_store_head_t *h,
     ngx_mesh_store_change_t *ch, ngx_mesh_store_op_t *op,
     ngx_mesh_store_record_t *old);
 static void ngx_mesh_store_trim(ngx_mesh_store_head_t *h,
+    ngx_mesh_store_change_t *ch);
+static uint64_t ngx_mesh_store_half(ngx_mesh_store_head_t *h,
     ngx_mesh_store_change_t *ch);
 static void ngx_mesh_store_write(ngx_mesh_store_head_t *h,
     ngx_mesh_store_change_t *ch);
@@ -130,22 +146,12 @@ ngx_mesh_store_commit(ngx_mesh_store_t *store, ngx_mesh_store_op_t *ops,
 
         ngx_mesh_store_enter(store);
 
-        rc = ngx_mesh_store_merge(h, &ch, expect, result, log);
+        rc = ngx_mesh_store_try(h, &ch, expect, &r, result, log);
 
         if (rc != NGX_MESH_STORE_OK) {
             store->unlock(store->data);
             break;
         }
-
-        r = ngx_mesh_store_reserve(h, ch.units, result);
-
-        if (r == NULL) {
-            store->unlock(store->data);
-            rc = NGX_MESH_STORE_FULL;
-            break;
-        }
-
-        ngx_memcpy(ch.first, r->first, sizeof(ch.first));
 
         if (dry) {
             ngx_mesh_store_release(h, r);
@@ -153,7 +159,7 @@ ngx_mesh_store_commit(ngx_mesh_store_t *store, ngx_mesh_store_op_t *ops,
             break;
         }
 
-        if (tries < NGX_MESH_STORE_TRIES) {
+        if (tries < NGX_MESH_STORE_TRIES && r != h->reserved) {
 
             /* long copies are made while others may read and write */
 
@@ -161,7 +167,9 @@ ngx_mesh_store_commit(ngx_mesh_store_t *store, ngx_mesh_store_op_t *ops,
             ngx_mesh_store_write(h, &ch);
             ngx_mesh_store_enter(store);
 
-            if (h->roots[h->current].revision != ch.based) {
+            if (h->roots[h->current].revision != ch.based
+                || h->roots[h->current].index != ch.upon)
+            {
                 ngx_mesh_store_release(h, r);
                 store->unlock(store->data);
                 continue;
@@ -179,20 +187,98 @@ ngx_mesh_store_commit(ngx_mesh_store_t *store, ngx_mesh_store_op_t *ops,
         break;
     }
 
-    if (ch.sorted) {
-        ngx_free(ch.sorted);
-    }
-
-    if (ch.index) {
-        ngx_free(ch.index);
-        ngx_free(ch.old);
-    }
+    ngx_mesh_store_free(&ch);
 
     if (!dry) {
         (void) ngx_atomic_fetch_add(&h->counted[rc], 1);
     }
 
     return rc;
+}
+
+
+/*
+ * Merges and reserves.  Without room what is known of removed items goes
+ * first, and those that this commit removes leave nothing either: who frees
+ * room needs none but for an index, of which there is always one more.
+ */
+
+static ngx_uint_t
+ngx_mesh_store_try(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch,
+    uint64_t expect, ngx_mesh_store_reserved_t **r,
+    ngx_mesh_store_result_t *result, ngx_log_t *log)
+{
+    ngx_uint_t  rc;
+
+    for ( ;; ) {
+        rc = ngx_mesh_store_merge(h, ch, expect, result, log);
+
+        if (rc != NGX_MESH_STORE_OK) {
+            return rc;
+        }
+
+        *r = ngx_mesh_store_reserve(h, ch->units, ch->changes > ch->removals,
+                                    result);
+        if (*r) {
+            ngx_memcpy(ch->first, (*r)->first, sizeof(ch->first));
+            return NGX_MESH_STORE_OK;
+        }
+
+        if (ch->forget
+            || (ch->removals == 0 && h->roots[h->current].nremoved == 0))
+        {
+            return NGX_MESH_STORE_FULL;
+        }
+
+        ngx_mesh_store_forget(h, log);
+        ch->forget = 1;
+    }
+}
+
+
+/* with the lock held: removed items are gone, the revision is the same */
+
+static void
+ngx_mesh_store_forget(ngx_mesh_store_head_t *h, ngx_log_t *log)
+{
+    ngx_mesh_store_change_t     ch;
+    ngx_mesh_store_result_t     result;
+    ngx_mesh_store_reserved_t  *r;
+
+    if (h->roots[h->current].nremoved == 0) {
+        return;
+    }
+
+    ngx_memzero(&ch, sizeof(ngx_mesh_store_change_t));
+
+    ch.forget = 1;
+
+    if (ngx_mesh_store_merge(h, &ch, 0, &result, log) == NGX_MESH_STORE_OK) {
+
+        r = ngx_mesh_store_reserve(h, ch.units, 0, &result);
+
+        if (r) {
+            ngx_memcpy(ch.first, r->first, sizeof(ch.first));
+            ngx_mesh_store_write(h, &ch);
+            ngx_mesh_store_swap(h, &ch, r);
+        }
+    }
+
+    ngx_mesh_store_free(&ch);
+}
+
+
+static void
+ngx_mesh_store_free(ngx_mesh_store_change_t *ch)
+{
+    if (ch->sorted) {
+        ngx_free(ch->sorted);
+    }
+
+    if (ch->index) {
+        ngx_free(ch->index);
+        ngx_free(ch->old);
+    }
 }
 
 
@@ -237,7 +323,7 @@ ngx_mesh_store_merge(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch,
 {
     uint32_t                 *index;
     ngx_int_t                 found;
-    ngx_uint_t                i, at, next, rc;
+    ngx_uint_t                i, at, next, rc, most;
     ngx_mesh_store_op_t      *op;
     ngx_mesh_store_root_t    *root;
     ngx_mesh_store_record_t  *old;
@@ -260,12 +346,15 @@ ngx_mesh_store_merge(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch,
     }
 
     ch->based = root->revision;
+    ch->upon = root->index;
+    ch->revision = ch->based + (ch->n ? 1 : 0);
     ch->floor = root->floor;
     ch->nremoved = root->nremoved;
     ch->nitems = 0;
     ch->nold = 0;
     ch->units[NGX_MESH_STORE_RECORDS] = 0;
     ch->changes = 0;
+    ch->removals = 0;
     at = 0;
 
     for (i = 0; i < ch->n; i++) {
@@ -297,7 +386,9 @@ ngx_mesh_store_merge(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch,
             continue;
         }
 
-        ch->index[ch->nitems++] = NGX_MESH_STORE_NEW | (uint32_t) i;
+        if (!op->remove || !ch->forget) {
+            ch->index[ch->nitems++] = NGX_MESH_STORE_NEW | (uint32_t) i;
+        }
 
         if (old) {
             ch->old[ch->nold++] = index[at++];
@@ -308,11 +399,13 @@ ngx_mesh_store_merge(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch,
                (root->nitems - at) * sizeof(uint32_t));
     ch->nitems += root->nitems - at;
 
-    if (ch->changes == 0) {
+    if (ch->changes == 0 && (ch->n || !ch->forget)) {
         return NGX_MESH_STORE_SAME;
     }
 
-    if (ch->nremoved > NGX_MESH_STORE_REMOVED) {
+    most = ngx_min(NGX_MESH_STORE_REMOVED, h->nunits / NGX_MESH_STORE_SHARE);
+
+    if (ch->forget || ch->nremoved > most) {
         ngx_mesh_store_trim(h, ch);
     }
 
@@ -351,10 +444,16 @@ ngx_mesh_store_op(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch,
     }
 
     op->changed = 1;
-    op->revision = ch->based + 1;
+    op->revision = ch->revision;
     ch->changes++;
 
     if (op->remove) {
+        ch->removals++;
+
+        if (ch->forget) {
+            return NGX_MESH_STORE_OK;
+        }
+
         ch->nremoved++;
     }
 
@@ -370,10 +469,39 @@ ngx_mesh_store_op(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch,
 }
 
 
-/* forgets removed items, the half that went first */
+/* forgets removed items, all or the half that went first */
 
 static void
 ngx_mesh_store_trim(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch)
+{
+    ngx_uint_t                i, n;
+    ngx_mesh_store_record_t  *r;
+
+    ch->floor = ch->forget ? ch->revision : ngx_mesh_store_half(h, ch);
+
+    for (i = 0, n = 0; i < ch->nitems; i++) {
+
+        if (!(ch->index[i] & NGX_MESH_STORE_NEW)) {
+            r = ngx_mesh_store_record(h, ch->index[i]);
+
+            if (r->removed && r->modified <= ch->floor) {
+                ch->old[ch->nold++] = ch->index[i];
+                ch->nremoved--;
+                continue;
+            }
+        }
+
+        ch->index[n++] = ch->index[i];
+    }
+
+    ch->nitems = n;
+}
+
+
+/* the first revision until which at least half of the most were removed */
+
+static uint64_t
+ngx_mesh_store_half(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch)
 {
     uint64_t                  low, high, middle;
     ngx_uint_t                i, n;
@@ -395,7 +523,7 @@ ngx_mesh_store_trim(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch)
             n += (r->removed && r->modified <= middle);
         }
 
-        if (n < NGX_MESH_STORE_REMOVED / 2) {
+        if (n < ch->nremoved / 2) {
             low = middle + 1;
 
         } else {
@@ -403,23 +531,7 @@ ngx_mesh_store_trim(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch)
         }
     }
 
-    for (i = 0, n = 0; i < ch->nitems; i++) {
-
-        if (!(ch->index[i] & NGX_MESH_STORE_NEW)) {
-            r = ngx_mesh_store_record(h, ch->index[i]);
-
-            if (r->removed && r->modified <= low) {
-                ch->old[ch->nold++] = ch->index[i];
-                ch->nremoved--;
-                continue;
-            }
-        }
-
-        ch->index[n++] = ch->index[i];
-    }
-
-    ch->nitems = n;
-    ch->floor = low;
+    return low;
 }
 
 
@@ -484,7 +596,7 @@ ngx_mesh_store_swap(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch,
     old = &h->roots[h->current];
     root = &h->roots[next];
 
-    root->revision = ch->based + 1;
+    root->revision = ch->revision;
     root->floor = ch->floor;
     root->index = ch->first[NGX_MESH_STORE_INDEX];
     root->units = ch->units[NGX_MESH_STORE_INDEX];

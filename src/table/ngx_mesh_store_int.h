@@ -115,9 +115,14 @@ ngx_mesh_store_record_units(size_t key, size_t value)
 /* takes the lock, and settles what a process left that died with it */
 void ngx_mesh_store_enter(ngx_mesh_store_t *store);
 
-/* runs of units for this process; NULL: none, and *result says why */
+/*
+ * Runs of units for this process; NULL: none, and *result says why.  Who
+ * "grows" has to leave one more that an index as long fits into, which is all
+ * that a removal needs.  Where all others are taken it is the first
+ * reservation, which is only for as long as the lock is held.
+ */
 ngx_mesh_store_reserved_t *ngx_mesh_store_reserve(ngx_mesh_store_head_t *h,
-    uint32_t *units, ngx_mesh_store_result_t *result);
+    uint32_t *units, ngx_uint_t grows, ngx_mesh_store_result_t *result);
 void ngx_mesh_store_release(ngx_mesh_store_head_t *h,
     ngx_mesh_store_reserved_t *r);
 void ngx_mesh_store_clear(ngx_mesh_store_head_t *h, uint32_t first,

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include "unit.h"
-#include "ngx_mesh_store.h"
+#include "ngx_mesh_store_int.h"
 
 
 #define REGION  (1024 * 1024)
@@ -490,6 +490,121 @@ test_removed(void)
 }
 
 
+static ngx_uint_t
+small(ngx_uint_t i, ngx_uint_t from, ngx_uint_t n, ngx_uint_t dry)
+{
+    static u_char             keys[8192][64];
+    ngx_uint_t                k;
+    ngx_mesh_store_op_t       o[8192];
+    ngx_mesh_store_result_t   result;
+
+    ngx_memzero(o, sizeof(o));
+
+    for (k = 0; k < n; k++) {
+        o[k].type = 1;
+        o[k].key.data = keys[k];
+        o[k].key.len = sprintf((char *) keys[k], "%s.%u",
+                               (from + k) % 3 ? "some" : "some.longer.name",
+                               (unsigned) (from + k));
+        ngx_str_set(&o[k].value, "a value that is not very short at all, so "
+                                 "that it takes some units of the region");
+        o[k].value.len -= (from + k) % 50;
+        o[k].remove = !i;
+    }
+
+    return ngx_mesh_store_commit(&store, o, n, 0, dry, &result, &log_stub);
+}
+
+
+/* items until there is no room; a dry run says so before */
+
+static ngx_uint_t
+fill(ngx_uint_t *wrong)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; n < 8192; n++) {
+
+        if (small(1, n, 1, 1) != NGX_MESH_STORE_OK) {
+            *wrong += (small(1, n, 1, 0) != NGX_MESH_STORE_FULL);
+            break;
+        }
+
+        *wrong += (small(1, n, 1, 0) != NGX_MESH_STORE_OK);
+    }
+
+    return n;
+}
+
+
+/* whatever is full can be emptied, in steps of any size, and filled again */
+
+static void
+test_room(size_t size)
+{
+    uint64_t                  revision;
+    ngx_uint_t                i, k, n, first, least, nitems, wrong;
+    ngx_mesh_store_result_t   result;
+
+    static ngx_uint_t         steps[] = { 1, 2, 7, 100, 1000, 8192 };
+
+    start(size);
+    wrong = 0;
+    first = least = fill(&wrong);
+    ok(first > size / 300 && first < 8192, "full of %u items",
+       (unsigned) first);
+
+    for (i = 0, n = first; i < 6; i++) {
+
+        for (k = 0; k < n; k += steps[i]) {
+            wrong += (small(0, k, ngx_min(steps[i], n - k), i % 2)
+                      != NGX_MESH_STORE_OK);
+
+            if (i % 2) {
+                wrong += (small(0, k, ngx_min(steps[i], n - k), 0)
+                          != NGX_MESH_STORE_OK);
+            }
+        }
+
+        ngx_mesh_store_status(&store, &result, &nitems);
+        wrong += (nitems != 0);
+        n = fill(&wrong);
+        least = ngx_min(least, n);
+    }
+
+    ok(wrong == 0, "... emptied and filled again");
+    ok(least > first - first / 20, "... with %u at least", (unsigned) least);
+
+    revision = ngx_mesh_store_revision(&store);
+    (void) small(1, n, 1, 0);
+    ok(ngx_mesh_store_revision(&store) == revision, "... and full again");
+}
+
+
+/* reservations of others that live on: still one is left */
+
+static void
+test_reserved(void)
+{
+    ngx_uint_t               i;
+    ngx_mesh_store_head_t   *h;
+
+    start(REGION);
+    h = store.head;
+
+    for (i = 1; i < NGX_MESH_STORE_RESERVATIONS; i++) {
+        h->reserved[i].pid = getppid();
+    }
+
+    ok(put(1, 5, 0, 1) == NGX_MESH_STORE_OK
+       && put(2, 6, 0, 1) == NGX_MESH_STORE_OK, "all reservations taken");
+
+    h->reserved[0] = h->reserved[1];
+    ok(put(3, 7, 0, 1) == NGX_MESH_STORE_OK && h->reserved[0].pid == 0,
+       "... and one that was left is over");
+}
+
+
 /*
  * A child commits on and on, and says in shared memory what it is about to
  * do; it is killed, and what is there must be before or after it.
@@ -749,6 +864,9 @@ main(int argc, char **argv)
     test_full();
     test_model();
     test_removed();
+    test_room(65536);
+    test_room(REGION);
+    test_reserved();
     test_writers();
     test_kill(kills);
     test_step();
