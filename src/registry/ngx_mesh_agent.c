@@ -15,9 +15,11 @@
  */
 
 
-/* ms between tries for the lease, and after an error */
+/* ms between tries for the lease, and after an error: from one to the other
+   as long as it lasts */
 #define NGX_MESH_AGENT_TRY     25
 #define NGX_MESH_AGENT_RETRY   1000
+#define NGX_MESH_AGENT_LATER   8000
 
 /* ms in which workers tell what they have in flight */
 #define NGX_MESH_AGENT_ASK     100
@@ -30,6 +32,7 @@ typedef struct {
     ngx_connection_t           dummy;
     ngx_mesh_core_conf_t      *conf;
     ngx_uint_t                 beats;
+    ngx_msec_t                 retry;
     ngx_atomic_uint_t          path;         /* as the region has it */
     unsigned                   started:1;
     unsigned                   exiting:1;
@@ -142,6 +145,7 @@ ngx_mesh_agent_start(ngx_mesh_core_conf_t *ccf)
     ngx_mesh_agent_event(&agent->beat, ngx_mesh_agent_beat_handler);
     ngx_mesh_agent_event(&agent->work, ngx_mesh_agent_work_handler);
 
+    region->leaving = 0;
     ngx_mesh_agent_show(&region->agent);
 
     if (ngx_mesh_registry_listen(1, ngx_mesh_agent_woken) != NGX_OK) {
@@ -206,8 +210,13 @@ ngx_mesh_agent_beat_handler(ngx_event_t *ev)
             ngx_mesh_agent_lose(NGX_MESH_LEASE_NONE);
         }
 
+        ngx_mesh_lease_raise(&agent->lease, 0);
         ngx_mesh_registry_tasks(agent->lease.dir, 1);
         ngx_mesh_agent_woken();
+    }
+
+    if (agent->beats == NGX_MESH_AGENT_HEALTHY) {
+        region->kills = 0;
     }
 
     ngx_add_timer(ev, NGX_MESH_AGENT_BEAT);
@@ -219,11 +228,17 @@ ngx_mesh_agent_beat_handler(ngx_event_t *ev)
 static void
 ngx_mesh_agent_show(ngx_mesh_pulse_t *pulse)
 {
+    ngx_uint_t  kills;
+
+    kills = ngx_mesh_registry_region->kills;
+    kills -= ngx_min(kills, NGX_MESH_AGENT_KILLS);
+
     pulse->pid = 0;
     pulse->slot = ngx_process_slot;
     pulse->patience = 0;
-    pulse->limit = ngx_mesh_agent_managers() > 1 ? NGX_MESH_AGENT_SHARED
-                                                 : NGX_MESH_AGENT_MISSED;
+    pulse->limit = (ngx_mesh_agent_managers() > 1 ? NGX_MESH_AGENT_SHARED
+                                                  : NGX_MESH_AGENT_MISSED)
+                   << ngx_min(kills, NGX_MESH_AGENT_DOUBLED);
     ngx_mesh_agent_pulse(pulse);
 
     ngx_memory_barrier();
@@ -322,7 +337,11 @@ ngx_mesh_agent_work_handler(ngx_event_t *ev)
         ngx_mesh_agent_journal_write(&agent->lease);
 
         if (region->error) {
-            next = NGX_MESH_AGENT_RETRY;
+            next = agent->retry ? agent->retry : NGX_MESH_AGENT_RETRY;
+            agent->retry = ngx_min(2 * next, NGX_MESH_AGENT_LATER);
+
+        } else {
+            agent->retry = 0;
         }
     }
 
@@ -377,13 +396,14 @@ ngx_mesh_agent_lease(void)
     }
 
     ngx_mesh_agent_show(&region->holder);
-
     region->fence = agent->lease.fence;
-    (void) ngx_atomic_fetch_add(&region->takeovers, 1);
 
     ngx_mesh_agent_journal_adopt(&agent->lease);
     ngx_mesh_registry_job_tidy(agent->lease.dir);
 
+    /* only now may the table be changed: an import would take it back */
+
+    (void) ngx_atomic_fetch_add(&region->takeovers, 1);
     region->lease = NGX_MESH_LEASE_HELD;
 
     ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,

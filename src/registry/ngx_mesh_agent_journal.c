@@ -21,11 +21,15 @@ static ngx_err_t                  ngx_mesh_agent_unread;
 
 static ngx_uint_t ngx_mesh_agent_journal_ours(
     ngx_mesh_journal_header_t *header);
-static ngx_int_t ngx_mesh_agent_journal_import(ngx_mesh_journal_t *journal,
+static void ngx_mesh_agent_journal_follow(ngx_mesh_journal_t *journal,
+    ngx_pool_t *pool);
+static ngx_err_t ngx_mesh_agent_journal_import(ngx_mesh_journal_t *journal,
     ngx_pool_t *pool, uint64_t fresh, ngx_mesh_store_result_t *result,
     ngx_log_t *log);
 static ngx_int_t ngx_mesh_agent_journal_save(ngx_mesh_lease_t *lease,
     uint64_t *revision, ngx_err_t *err);
+static ngx_int_t ngx_mesh_agent_journal_file(ngx_mesh_lease_t *lease,
+    ngx_array_t *items, uint64_t revision, ngx_err_t *err);
 static void ngx_mesh_agent_journal_take_note(uint64_t revision, u_char *buf,
     ngx_str_t *author, ngx_str_t *comment);
 
@@ -36,7 +40,6 @@ ngx_mesh_agent_journal_adopt(ngx_mesh_lease_t *lease)
     ngx_int_t                    rc;
     ngx_pool_t                  *pool;
     ngx_mesh_journal_t           journal;
-    ngx_mesh_store_result_t      result;
     ngx_mesh_registry_region_t  *region;
 
     region = ngx_mesh_registry_region;
@@ -58,31 +61,18 @@ ngx_mesh_agent_journal_adopt(ngx_mesh_lease_t *lease)
     if (rc == NGX_OK) {
         ngx_mesh_agent_written = journal.header;
         ngx_mesh_agent_known = 1;
+
+        /* the file of the lease may be gone, or never have been written */
+
+        ngx_mesh_lease_raise(lease, journal.header.fence);
+        region->fence = lease->fence;
     }
 
     if (rc == NGX_OK && !region->moved
         && journal.header.sequence > region->sequence
         && !ngx_mesh_agent_journal_ours(&journal.header))
     {
-        rc = ngx_mesh_agent_journal_import(&journal, pool, 0, &result,
-                                           ngx_cycle->log);
-
-        if (rc == NGX_OK) {
-            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                          "mesh agent: took over what another instance wrote "
-                          "until its revision %uL",
-                          journal.header.revision);
-
-            region->sequence = journal.header.sequence;
-            region->journalled = result.revision;
-
-            ngx_mesh_registry_wake_workers();
-
-        } else {
-            ngx_mesh_agent_unread = (rc == NGX_DECLINED) ? ENOTSUP
-                                                         : NGX_ENOSPC;
-            region->journalled = 0;
-        }
+        ngx_mesh_agent_journal_follow(&journal, pool);
 
     } else if (region->moved || rc != NGX_OK
                || journal.header.sequence != region->sequence
@@ -104,6 +94,35 @@ ngx_mesh_agent_journal_adopt(ngx_mesh_lease_t *lease)
 }
 
 
+/* the table is to be what another instance has written */
+
+static void
+ngx_mesh_agent_journal_follow(ngx_mesh_journal_t *journal, ngx_pool_t *pool)
+{
+    ngx_mesh_store_result_t      result;
+    ngx_mesh_registry_region_t  *region;
+
+    region = ngx_mesh_registry_region;
+
+    ngx_mesh_agent_unread = ngx_mesh_agent_journal_import(journal, pool, 0,
+                                                          &result,
+                                                          ngx_cycle->log);
+    if (ngx_mesh_agent_unread) {
+        region->journalled = 0;
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "mesh agent: took over what another instance wrote until "
+                  "its revision %uL", journal->header.revision);
+
+    region->sequence = journal->header.sequence;
+    region->journalled = result.revision;
+
+    ngx_mesh_registry_wake_workers();
+}
+
+
 /* made of this table, or of the one it was copied from, which say no less */
 
 static ngx_uint_t
@@ -115,7 +134,9 @@ ngx_mesh_agent_journal_ours(ngx_mesh_journal_header_t *header)
 }
 
 
-static ngx_int_t
+/* 0, or why not */
+
+static ngx_err_t
 ngx_mesh_agent_journal_import(ngx_mesh_journal_t *journal, ngx_pool_t *pool,
     uint64_t fresh, ngx_mesh_store_result_t *result, ngx_log_t *log)
 {
@@ -126,13 +147,13 @@ ngx_mesh_agent_journal_import(ngx_mesh_journal_t *journal, ngx_pool_t *pool,
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "the mesh journal of revision %uL is of another "
                       "version, it is not used", journal->header.revision);
-        return NGX_DECLINED;
+        return ENOTSUP;
     }
 
     items = ngx_palloc(pool, ((size_t) journal->header.nitems + 1)
                              * sizeof(ngx_mesh_store_item_t));
     if (items == NULL) {
-        return NGX_ERROR;
+        return ENOMEM;
     }
 
     for (n = 0; ngx_mesh_journal_next(journal, &items[n]) == NGX_OK; n++) {
@@ -142,24 +163,29 @@ ngx_mesh_agent_journal_import(ngx_mesh_journal_t *journal, ngx_pool_t *pool,
     rc = ngx_mesh_operator_restore(ngx_mesh_live(), items, n, fresh, 0, 0,
                                    result, log);
 
-    if (rc == NGX_MESH_STORE_OK || rc == NGX_MESH_STORE_SAME) {
-        return NGX_OK;
-    }
+    switch (rc) {
 
-    if (rc == NGX_MESH_STORE_FULL) {
+    case NGX_MESH_STORE_OK:
+    case NGX_MESH_STORE_SAME:
+        return 0;
+
+    case NGX_MESH_STORE_FULL:
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "the mesh journal of revision %uL needs %uzk of the "
                       "mesh zone, %uzk are free: enlarge the zone",
                       journal->header.revision, result->needed / 1024 + 1,
                       result->free / 1024);
+        return NGX_ENOSPC;
 
-    } else {
+    case NGX_MESH_STORE_NOMEM:
+        return ENOMEM;
+
+    default:
         ngx_log_error(NGX_LOG_ALERT, log, 0,
                       "the mesh journal of revision %uL cannot be used: %ui",
                       journal->header.revision, rc);
+        return EINVAL;
     }
-
-    return NGX_ERROR;
 }
 
 
@@ -190,7 +216,7 @@ ngx_mesh_agent_journal_fill(ngx_mesh_core_conf_t *ccf, ngx_log_t *log)
     if (pool && ngx_mesh_journal_newest(dir, 0, pool, &journal, log) == NGX_OK
         && ngx_mesh_agent_journal_import(&journal, pool,
                                          journal.header.revision, &result, log)
-           == NGX_OK)
+           == 0)
     {
         region->sequence = journal.header.sequence;
         region->journalled = result.revision;
@@ -279,18 +305,10 @@ static ngx_int_t
 ngx_mesh_agent_journal_save(ngx_mesh_lease_t *lease, uint64_t *revision,
     ngx_err_t *err)
 {
-    u_char                       note[2 * NGX_MESH_JOURNAL_NOTE];
-    ngx_int_t                    rc;
-    ngx_str_t                    author, comment;
-    ngx_time_t                  *tp;
-    ngx_pool_t                  *pool;
-    ngx_array_t                  items;
-    ngx_mesh_store_t            *store;
-    ngx_mesh_journal_header_t    header;
-    ngx_mesh_registry_region_t  *region;
+    ngx_int_t     rc;
+    ngx_pool_t   *pool;
+    ngx_array_t   items;
 
-    store = ngx_mesh_live();
-    region = ngx_mesh_registry_region;
     *err = ENOMEM;
 
     pool = ngx_create_pool(16384, ngx_cycle->log);
@@ -298,53 +316,16 @@ ngx_mesh_agent_journal_save(ngx_mesh_lease_t *lease, uint64_t *revision,
         return NGX_ERROR;
     }
 
-    rc = ngx_mesh_operator_items(store, pool, &items, revision);
-
-    ngx_mesh_agent_journal_take_note(*revision, note, &author, &comment);
+    rc = ngx_mesh_operator_items(ngx_mesh_live(), pool, &items, revision);
 
     if (rc == NGX_OK && ngx_mesh_lease_check(lease) != NGX_OK) {
         rc = NGX_DECLINED;
     }
 
-    if (rc == NGX_OK) {
-        ngx_time_update();
-        tp = ngx_timeofday();
+    /* without any file, nothing is what is there */
 
-        ngx_memzero(&header, sizeof(ngx_mesh_journal_header_t));
-
-        header.sequence = 1 + ngx_max((uint64_t) region->sequence,
-                                      ngx_mesh_agent_known
-                                      ? ngx_mesh_agent_written.sequence : 0);
-        header.epoch = ngx_mesh_store_epoch(store);
-        header.revision = *revision;
-        header.fence = lease->fence;
-        header.time = (uint64_t) tp->sec * 1000 + tp->msec;
-        header.layout = NGX_MESH_OPERATOR_LAYOUT;
-
-        /* without any file, nothing is what is there */
-
-        if (!ngx_mesh_agent_known && items.nelts == 0) {
-            rc = NGX_DONE;
-
-        } else {
-            rc = ngx_mesh_journal_write(lease->dir, &header, &author, &comment,
-                                        items.elts, items.nelts,
-                                        ngx_mesh_agent_known
-                                        && region->error == 0
-                                        ? &ngx_mesh_agent_written : NULL,
-                                        err, ngx_cycle->log);
-        }
-
-        if (rc == NGX_OK) {
-            ngx_mesh_agent_written = header;
-            ngx_mesh_agent_known = 1;
-            region->sequence = header.sequence;
-            (void) ngx_atomic_fetch_add(&region->written, 1);
-
-            ngx_mesh_journal_tidy(lease->dir, header.sequence,
-                                  ngx_mesh_registry_conf->state_keep,
-                                  ngx_cycle->log);
-        }
+    if (rc == NGX_OK && (ngx_mesh_agent_known || items.nelts)) {
+        rc = ngx_mesh_agent_journal_file(lease, &items, *revision, err);
     }
 
     ngx_destroy_pool(pool);
@@ -355,6 +336,56 @@ ngx_mesh_agent_journal_save(ngx_mesh_lease_t *lease, uint64_t *revision,
     }
 
     return rc;
+}
+
+
+static ngx_int_t
+ngx_mesh_agent_journal_file(ngx_mesh_lease_t *lease, ngx_array_t *items,
+    uint64_t revision, ngx_err_t *err)
+{
+    u_char                       note[2 * NGX_MESH_JOURNAL_NOTE];
+    ngx_int_t                    rc;
+    ngx_str_t                    author, comment;
+    ngx_time_t                  *tp;
+    ngx_mesh_journal_header_t    header;
+    ngx_mesh_registry_region_t  *region;
+
+    region = ngx_mesh_registry_region;
+
+    ngx_time_update();
+    tp = ngx_timeofday();
+
+    ngx_mesh_agent_journal_take_note(revision, note, &author, &comment);
+
+    ngx_memzero(&header, sizeof(ngx_mesh_journal_header_t));
+
+    header.sequence = 1 + ngx_max((uint64_t) region->sequence,
+                                  ngx_mesh_agent_known
+                                  ? ngx_mesh_agent_written.sequence : 0);
+    header.epoch = ngx_mesh_store_epoch(ngx_mesh_live());
+    header.revision = revision;
+    header.fence = lease->fence;
+    header.time = (uint64_t) tp->sec * 1000 + tp->msec;
+    header.layout = NGX_MESH_OPERATOR_LAYOUT;
+
+    rc = ngx_mesh_journal_write(lease->dir, &header, &author, &comment,
+                                items->elts, items->nelts,
+                                ngx_mesh_agent_known && region->error == 0
+                                ? &ngx_mesh_agent_written : NULL,
+                                err, ngx_cycle->log);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_mesh_agent_written = header;
+    ngx_mesh_agent_known = 1;
+    region->sequence = header.sequence;
+    (void) ngx_atomic_fetch_add(&region->written, 1);
+
+    ngx_mesh_journal_tidy(lease->dir, header.sequence,
+                          ngx_mesh_registry_conf->state_keep, ngx_cycle->log);
+
+    return NGX_OK;
 }
 
 

@@ -21,6 +21,7 @@
                                     "4294967295")
 
 
+static void ngx_mesh_lease_store(ngx_mesh_lease_t *lease);
 static ngx_int_t ngx_mesh_lease_open(ngx_mesh_lease_t *lease);
 static int ngx_mesh_lease_file(int dir, char *name);
 static uint64_t ngx_mesh_lease_read(ngx_mesh_lease_t *lease,
@@ -31,8 +32,6 @@ static ngx_int_t ngx_mesh_lease_same(ngx_mesh_lease_t *lease);
 ngx_int_t
 ngx_mesh_lease_take(ngx_mesh_lease_t *lease, uint64_t least, ngx_err_t *err)
 {
-    u_char     text[NGX_MESH_LEASE_TEXT + 1];
-    uint64_t   fence;
     ngx_pid_t  master;
 
     if (ngx_mesh_lease_open(lease) != NGX_OK) {
@@ -75,21 +74,11 @@ ngx_mesh_lease_take(ngx_mesh_lease_t *lease, uint64_t least, ngx_err_t *err)
         return NGX_AGAIN;
     }
 
-    fence = ngx_mesh_lease_read(lease, &master);
-
-    lease->fence = ngx_max(fence, least) + 1;
-
-    ngx_memset(text, ' ', sizeof(text));
-    (void) ngx_sprintf(text, "%020uL %010P %010P", lease->fence, ngx_pid,
-                       ngx_parent);
-    text[NGX_MESH_LEASE_TEXT - 1] = LF;
-
-    /* held all the same: only the lock counts */
-
-    lease->stored = (pwrite(lease->fd, text, NGX_MESH_LEASE_TEXT, 0)
-                     == (ssize_t) NGX_MESH_LEASE_TEXT);
+    lease->fence = ngx_max(ngx_mesh_lease_read(lease, &master), least) + 1;
     lease->held = 1;
     lease->other = 0;
+
+    ngx_mesh_lease_store(lease);
 
     (void) flock(lease->next, LOCK_UN);
     lease->announced = 0;
@@ -102,6 +91,36 @@ failed:
     ngx_mesh_lease_close(lease);
 
     return NGX_ERROR;
+}
+
+
+/* held all the same if it cannot be written: only the lock counts */
+
+static void
+ngx_mesh_lease_store(ngx_mesh_lease_t *lease)
+{
+    u_char  text[NGX_MESH_LEASE_TEXT + 1];
+
+    ngx_memset(text, ' ', sizeof(text));
+    (void) ngx_sprintf(text, "%020uL %010P %010P", lease->fence, ngx_pid,
+                       ngx_parent);
+    text[NGX_MESH_LEASE_TEXT - 1] = LF;
+
+    lease->stored = (pwrite(lease->fd, text, NGX_MESH_LEASE_TEXT, 0)
+                     == (ssize_t) NGX_MESH_LEASE_TEXT);
+}
+
+
+void
+ngx_mesh_lease_raise(ngx_mesh_lease_t *lease, uint64_t least)
+{
+    if (!lease->held || (lease->stored && lease->fence > least)) {
+        return;
+    }
+
+    lease->fence = ngx_max(lease->fence, least + 1);
+
+    ngx_mesh_lease_store(lease);
 }
 
 

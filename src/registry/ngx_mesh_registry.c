@@ -34,6 +34,7 @@ static void ngx_mesh_registry_event(ngx_event_t *ev,
     ngx_event_handler_pt handler);
 static void ngx_mesh_registry_later_handler(ngx_event_t *ev);
 static void ngx_mesh_registry_wake(int fd, ngx_atomic_t *calls);
+static ngx_uint_t ngx_mesh_registry_alive(ngx_msec_t beat);
 static int64_t ngx_mesh_registry_metric(ngx_uint_t index);
 
 
@@ -120,6 +121,7 @@ ngx_mesh_registry_init_module(ngx_cycle_t *cycle)
     (void) ngx_mesh_registry_eventfds(cycle->log);
 
     ngx_mesh_live_changed = ngx_mesh_registry_committed;
+    ngx_mesh_live_held = ngx_mesh_registry_held;
 
     if (!core->master && ccf->agent_path && !ngx_mesh_registry_told) {
         ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
@@ -232,7 +234,6 @@ ngx_mesh_registry_copy(ngx_mesh_registry_region_t *old, ngx_mesh_zone_t *zone,
         region->ancestor = ngx_mesh_store_epoch(&store);
         region->sequence = old->sequence;
         region->moved = (old->moved || old->path != region->path);
-        region->fence = old->fence;
 
     } else {
 
@@ -708,6 +709,22 @@ ngx_mesh_registry_note(uint64_t revision, ngx_str_t *author,
 }
 
 
+/* as those see it who kill it otherwise */
+
+static ngx_uint_t
+ngx_mesh_registry_alive(ngx_msec_t beat)
+{
+    ngx_mesh_pulse_t   *pulse;
+    ngx_atomic_uint_t   patience;
+
+    pulse = &ngx_mesh_registry_region->agent;
+    patience = pulse->patience;
+
+    return beat <= NGX_MESH_AGENT_BEAT * (pulse->limit + 1)
+           || (patience && (ngx_msec_int_t) (patience - ngx_current_msec) > 0);
+}
+
+
 /* in the order of the families in ngx_mesh_metrics_text.c */
 
 static int64_t
@@ -720,8 +737,7 @@ ngx_mesh_registry_metric(ngx_uint_t index)
     switch (index) {
 
     case NGX_MESH_A_UP:
-        return st.agent
-               && st.beat <= NGX_MESH_AGENT_BEAT * (NGX_MESH_AGENT_MISSED + 1);
+        return st.agent && ngx_mesh_registry_alive(st.beat);
 
     case NGX_MESH_A_BEAT:
         return (int64_t) st.beat;

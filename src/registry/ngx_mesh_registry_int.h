@@ -30,6 +30,12 @@
 /* the same where cache managers are in its process, which work without it */
 #define NGX_MESH_AGENT_SHARED     25
 
+/* so many are killed for it; the ones after have twice the time each, until
+   one has shown so many beats: a machine may be slow for long */
+#define NGX_MESH_AGENT_KILLS      4
+#define NGX_MESH_AGENT_DOUBLED    6
+#define NGX_MESH_AGENT_HEALTHY    1500
+
 /* ms that the disk, or a job, may take */
 #define NGX_MESH_AGENT_PATIENCE   30000
 
@@ -81,6 +87,8 @@ typedef struct {
 
     ngx_mesh_pulse_t           agent;        /* the newest one */
     ngx_mesh_pulse_t           holder;       /* of the lease, of this master */
+    ngx_atomic_t               killed;       /* pid of the last */
+    ngx_atomic_t               kills;
 
     ngx_atomic_t               lease;
     ngx_atomic_t               fence;
@@ -131,6 +139,7 @@ ngx_int_t ngx_mesh_registry_listen(ngx_uint_t agent,
 /* ngx_mesh_registry_watch.c: a worker keeps an eye on the agent */
 
 void ngx_mesh_registry_watch(void);
+void ngx_mesh_registry_held(ngx_pid_t owner);
 
 
 /* ngx_mesh_registry_job.c */
@@ -174,6 +183,12 @@ typedef struct {
 ngx_int_t ngx_mesh_lease_take(ngx_mesh_lease_t *lease, uint64_t least,
     ngx_err_t *err);
 
+/*
+ * Has the fence at least above another one, and puts it into the file if it is
+ * not there, as a full disk may have it.
+ */
+void ngx_mesh_lease_raise(ngx_mesh_lease_t *lease, uint64_t least);
+
 /* whether it is still held: a directory may go, and another one come */
 ngx_int_t ngx_mesh_lease_check(ngx_mesh_lease_t *lease);
 
@@ -185,7 +200,8 @@ void ngx_mesh_lease_close(ngx_mesh_lease_t *lease);
 
 /* ngx_mesh_agent_journal.c */
 
-/* imports what another instance wrote meanwhile; the lease is held */
+/* imports what another instance wrote meanwhile; the lease is held, and gets
+   a fence above that of any file */
 void ngx_mesh_agent_journal_adopt(ngx_mesh_lease_t *lease);
 
 /* writes what is not written yet */

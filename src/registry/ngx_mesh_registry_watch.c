@@ -22,6 +22,8 @@ typedef struct {
 
 static void ngx_mesh_registry_look(ngx_mesh_pulse_t *pulse,
     ngx_mesh_registry_seen_t *seen);
+static void ngx_mesh_registry_kill(ngx_mesh_pulse_t *pulse,
+    ngx_atomic_uint_t pid);
 
 
 static ngx_mesh_registry_seen_t  ngx_mesh_registry_seen[2];
@@ -46,7 +48,6 @@ ngx_mesh_registry_watch(void)
 static void
 ngx_mesh_registry_look(ngx_mesh_pulse_t *pulse, ngx_mesh_registry_seen_t *seen)
 {
-    ngx_int_t          slot;
     ngx_atomic_uint_t  pid, beats, patience;
 
     pid = pulse->pid;
@@ -71,24 +72,72 @@ ngx_mesh_registry_look(ngx_mesh_pulse_t *pulse, ngx_mesh_registry_seen_t *seen)
 
     seen->missed = 0;
 
-    /* nobody but a child of our master, which starts another one */
+    if (pulse->pid == pid) {
+        ngx_mesh_registry_kill(pulse, pid);
+    }
+}
+
+
+/* who has the table's lock, and is stopped, would keep all of us waiting */
+
+void
+ngx_mesh_registry_held(ngx_pid_t owner)
+{
+    ngx_mesh_pulse_t  *pulse;
+
+    if (ngx_mesh_registry_region == NULL || owner == ngx_pid) {
+        return;
+    }
+
+    pulse = &ngx_mesh_registry_region->agent;
+
+    if (pulse->pid != (ngx_atomic_uint_t) owner) {
+        pulse = &ngx_mesh_registry_region->holder;
+    }
+
+    if (pulse->pid == (ngx_atomic_uint_t) owner) {
+        ngx_mesh_registry_kill(pulse, pulse->pid);
+    }
+}
+
+
+/* nobody but a child of our master, which starts another one */
+
+static void
+ngx_mesh_registry_kill(ngx_mesh_pulse_t *pulse, ngx_atomic_uint_t pid)
+{
+    ngx_int_t                    slot;
+    ngx_atomic_uint_t            killed;
+    ngx_mesh_registry_region_t  *region;
+
+    region = ngx_mesh_registry_region;
 
     slot = (ngx_int_t) pulse->slot;
 
     if (slot < 0 || slot >= NGX_MAX_PROCESSES
         || ngx_processes[slot].pid != (ngx_pid_t) pid
-        || pulse->pid != pid
         || kill((ngx_pid_t) pid, 0) == -1)
     {
         return;
     }
 
-    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "mesh agent process %P does not respond, it is killed",
-                  (ngx_pid_t) pid);
-
     if (kill((ngx_pid_t) pid, SIGKILL) == -1) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
                       "kill(%P, SIGKILL) failed", (ngx_pid_t) pid);
+        return;
     }
+
+    /* one that waits for a disk dies later, and is killed by others too */
+
+    killed = region->killed;
+
+    if (killed == pid || !ngx_atomic_cmp_set(&region->killed, killed, pid)) {
+        return;
+    }
+
+    (void) ngx_atomic_fetch_add(&region->kills, 1);
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "mesh agent process %P does not respond, it is killed",
+                  (ngx_pid_t) pid);
 }

@@ -116,7 +116,11 @@ ngx_mesh_store_t *ngx_mesh_live(void);
    NULL: there is nobody to do it */
 extern void  (*ngx_mesh_live_changed)(void);
 
-/* ngx_mesh_store_commit() on the table in force, and the call above */
+/* called each second in which a process waits for the lock of the table, with
+   who has it and may have been stopped; NULL: there is nobody to do it */
+extern void  (*ngx_mesh_live_held)(ngx_pid_t owner);
+
+/* ngx_mesh_store_commit() on the table in force, and ngx_mesh_live_changed */
 ngx_uint_t ngx_mesh_live_commit(ngx_mesh_store_op_t *ops, ngx_uint_t n,
     uint64_t expect, ngx_uint_t dry, ngx_mesh_store_result_t *result,
     ngx_log_t *log);

@@ -48,6 +48,8 @@ static int ngx_libc_cdecl ngx_mesh_journal_newer(const void *one,
     const void *two);
 static ngx_int_t ngx_mesh_journal_entry(int dir, uint64_t sequence,
     ngx_pool_t *pool, ngx_mesh_journal_entry_t *entry);
+static ngx_int_t ngx_mesh_journal_load(int fd, uint64_t sequence,
+    ngx_pool_t *pool, ngx_mesh_journal_t *journal);
 static ngx_int_t ngx_mesh_journal_read(int fd, u_char *p, size_t size);
 static ngx_int_t ngx_mesh_journal_check(ngx_mesh_journal_t *journal);
 
@@ -565,53 +567,80 @@ ngx_int_t
 ngx_mesh_journal_open(int dir, uint64_t sequence, ngx_pool_t *pool,
     ngx_mesh_journal_t *journal, ngx_log_t *log)
 {
-    int               fd;
-    u_char           *p, name[NGX_MESH_JOURNAL_NAME];
-    ngx_int_t         rc;
-    ngx_file_info_t   fi;
+    int        fd;
+    u_char     name[NGX_MESH_JOURNAL_NAME];
+    ngx_int_t  rc;
+    ngx_err_t  err;
 
     ngx_mesh_journal_name(name, sequence);
 
     fd = openat(dir, (char *) name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
 
     if (fd == -1) {
-        if (ngx_errno != NGX_ENOENT) {
-            ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
-                          "the file \"%s\" of the mesh agent cannot be opened",
-                          name);
+        err = ngx_errno;
+
+        if (err == NGX_ENOENT) {
+            return NGX_DECLINED;
         }
 
-        return NGX_DECLINED;
+        ngx_log_error(NGX_LOG_ERR, log, err,
+                      "the file \"%s\" of the mesh agent cannot be opened",
+                      name);
+
+        return err == NGX_EMFILE || err == NGX_ENFILE || err == NGX_ENOMEM
+               ? NGX_ERROR : NGX_DECLINED;
     }
 
-    rc = NGX_DECLINED;
-
-    if (fstat(fd, &fi) == 0 && S_ISREG(fi.st_mode)
-        && fi.st_size >= NGX_MESH_JOURNAL_HEADER)
-    {
-        p = ngx_palloc(pool, (size_t) fi.st_size);
-
-        if (p && ngx_mesh_journal_read(fd, p, (size_t) fi.st_size) == NGX_OK
-            && ngx_mesh_journal_get_header(p, fi.st_size, &journal->header)
-               == NGX_OK
-            && journal->header.sequence == sequence)
-        {
-            journal->pos = p + NGX_MESH_JOURNAL_HEADER;
-            journal->last = p + fi.st_size;
-
-            rc = ngx_mesh_journal_check(journal);
-        }
-    }
+    rc = ngx_mesh_journal_load(fd, sequence, pool, journal);
 
     (void) close(fd);
 
-    if (rc != NGX_OK) {
+    if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "the file \"%s\" of the mesh agent is damaged, "
                       "it is passed over", name);
     }
 
     return rc;
+}
+
+
+/* the header first: a file may be of any size */
+
+static ngx_int_t
+ngx_mesh_journal_load(int fd, uint64_t sequence, ngx_pool_t *pool,
+    ngx_mesh_journal_t *journal)
+{
+    u_char           *p, header[NGX_MESH_JOURNAL_HEADER];
+    ngx_file_info_t   fi;
+
+    if (fstat(fd, &fi) == -1
+        || !S_ISREG(fi.st_mode)
+        || fi.st_size < NGX_MESH_JOURNAL_HEADER
+        || ngx_mesh_journal_read(fd, header, NGX_MESH_JOURNAL_HEADER)
+           != NGX_OK
+        || ngx_mesh_journal_get_header(header, fi.st_size, &journal->header)
+           != NGX_OK
+        || journal->header.sequence != sequence)
+    {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_palloc(pool, (size_t) journal->header.length + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_mesh_journal_read(fd, p, (size_t) journal->header.length)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    journal->pos = p;
+    journal->last = p + journal->header.length;
+
+    return ngx_mesh_journal_check(journal);
 }
 
 
@@ -654,6 +683,7 @@ ngx_mesh_journal_newest(int dir, uint64_t newer, ngx_pool_t *pool,
     ngx_mesh_journal_t *journal, ngx_log_t *log)
 {
     uint64_t     *sequence;
+    ngx_int_t     rc;
     ngx_uint_t    i;
     ngx_array_t   sequences;
 
@@ -665,10 +695,10 @@ ngx_mesh_journal_newest(int dir, uint64_t newer, ngx_pool_t *pool,
 
     for (i = 0; i < sequences.nelts && sequence[i] > newer; i++) {
 
-        if (ngx_mesh_journal_open(dir, sequence[i], pool, journal, log)
-            == NGX_OK)
-        {
-            return NGX_OK;
+        rc = ngx_mesh_journal_open(dir, sequence[i], pool, journal, log);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
         }
     }
 

@@ -87,14 +87,16 @@ void ngx_mesh_journal_tidy(int dir, uint64_t newest, ngx_uint_t keep,
 ngx_int_t ngx_mesh_journal_list(int dir, ngx_pool_t *pool,
     ngx_array_t *entries, ngx_log_t *log);
 
-/* NGX_DECLINED: there is no such file, or it is damaged */
+/* NGX_DECLINED: there is no such file, or it is damaged; NGX_ERROR: it may be
+   good, but this process lacks memory or descriptors */
 ngx_int_t ngx_mesh_journal_open(int dir, uint64_t sequence, ngx_pool_t *pool,
     ngx_mesh_journal_t *journal, ngx_log_t *log);
 
 /*
  * The newest file that is complete; damaged ones are logged and passed over.
- * NGX_DECLINED: there is none.  With "newer" only those after that sequence
- * are looked at.
+ * NGX_DECLINED: there is none; NGX_ERROR: it cannot be told, as above or as the
+ * directory cannot be read.  With "newer" only those after that sequence are
+ * looked at.
  */
 ngx_int_t ngx_mesh_journal_newest(int dir, uint64_t newer, ngx_pool_t *pool,
     ngx_mesh_journal_t *journal, ngx_log_t *log);

@@ -26,6 +26,11 @@
 /* tries for the lock before its owner is looked at */
 #define NGX_MESH_LIVE_SPIN     2048
 
+/* rounds of them before it is waited for in sleep, and ms of that before
+   somebody is told who has it */
+#define NGX_MESH_LIVE_YIELDS   64
+#define NGX_MESH_LIVE_HELD     1000
+
 
 typedef struct ngx_mesh_live_s  ngx_mesh_live_t;
 
@@ -80,6 +85,7 @@ static ngx_uint_t ngx_mesh_live_rank(ngx_str_t *owner);
 
 
 void  (*ngx_mesh_live_changed)(void);
+void  (*ngx_mesh_live_held)(ngx_pid_t owner);
 
 static ngx_mesh_store_t   ngx_mesh_live_store;
 static void              *ngx_mesh_live_region;
@@ -99,9 +105,9 @@ ngx_mesh_live_lock(void *data)
     ngx_shmtx_t *mtx = data;
 
     ngx_pid_t   owner;
-    ngx_uint_t  i;
+    ngx_uint_t  i, rounds;
 
-    for ( ;; ) {
+    for (rounds = 1; /* void */ ; rounds++) {
 
         for (i = 0; i < NGX_MESH_LIVE_SPIN; i++) {
             if (ngx_shmtx_trylock(mtx)) {
@@ -121,7 +127,16 @@ ngx_mesh_live_lock(void *data)
                           "which is gone", owner);
         }
 
-        ngx_sched_yield();
+        if (rounds < NGX_MESH_LIVE_YIELDS) {
+            ngx_sched_yield();
+            continue;
+        }
+
+        ngx_msleep(1);
+
+        if (owner && ngx_mesh_live_held && rounds % NGX_MESH_LIVE_HELD == 0) {
+            ngx_mesh_live_held(owner);
+        }
     }
 }
 
@@ -133,6 +148,14 @@ ngx_mesh_live_dead(ngx_pid_t pid)
 
     if (kill(pid, 0) == -1) {
         return ngx_errno == NGX_ESRCH;
+    }
+
+    /* whoever follows a master of that number is no owner */
+
+    if (pid == ngx_parent && getppid() != ngx_parent
+        && ngx_process != NGX_PROCESS_MASTER)
+    {
+        return 1;
     }
 
     /* a child that was not waited for yet has ended all the same */

@@ -20,8 +20,13 @@
  */
 
 
-/* of all values; a journal with another one is not read */
+/* of all values; a journal with another one, or made on a machine of another
+   endianness, is not read */
+#if (NGX_HAVE_LITTLE_ENDIAN)
 #define NGX_MESH_OPERATOR_LAYOUT  1
+#else
+#define NGX_MESH_OPERATOR_LAYOUT  0x80000001
+#endif
 
 
 ngx_uint_t ngx_mesh_operator_owns(ngx_mesh_store_item_t *item);
