@@ -116,7 +116,29 @@ ok(wait_for(sub { !kill 0, $pid }, 5), '... the old one is gone');
 
 in_order('each file is still of a later lease, or of the same');
 
-is(scalar(my @agents = $t->agents), 1, 'one agent');
+
 cmp_ok($t->metrics->{mesh_agent_takeovers_total}, '>=', 13, 'takeovers');
+
+
+# what a disk that was full, or somebody, left of the fence: nothing
+
+for my $what ('empty', 'gone') {
+    ok($t->written($t->put($b->address)), "$what: a file");
+    $t->end('QUIT');
+    ($fence) = ($t->journal)[0] =~ /fence=(\d+)/;
+    cmp_ok($fence, '>', 1, '... of a fence');
+
+    my $lock = $t->state_dir . '/lock';
+    $what eq 'gone' ? unlink $lock : truncate $lock, 0;
+    $t->run;
+
+    cmp_ok(($t->lease)[0], '>', $fence, '... and a lease of one above it');
+    is($t->metrics->{mesh_agent_lease_fence}, ($t->lease)[0], '... as metrics say');
+    ok($t->written($t->del($b->address)), '... in files as well');
+}
+
+in_order('no file is of a lease before');
+
+is(scalar(my @agents = $t->agents), 1, 'one agent');
 
 $t->done;

@@ -20,6 +20,7 @@
 #include "ngx_mesh_operator.h"
 #include "ngx_mesh_store_int.h"
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 
 static ngx_log_t  test_log;
@@ -182,6 +183,51 @@ read_tests(int dir)
        && newest(dir) == 35,
        "those after the newest good one do not count");
 
+    ngx_mesh_journal_tidy(dir, 99, 0, &test_log);
+    ngx_destroy_pool(pool);
+}
+
+
+/* a file that cannot be opened now is not one that is damaged */
+
+static void
+limit_tests(int dir)
+{
+    int                         fd;
+    ngx_pool_t                 *pool;
+    struct rlimit               limit, none;
+    ngx_mesh_journal_t          journal;
+    ngx_mesh_store_item_t       items[20];
+    ngx_mesh_journal_header_t   header;
+
+    pool = ngx_create_pool(1024, &test_log);
+    items_of(items, 20);
+
+    (void) save(dir, 1, items, 20, &header, NULL);
+    (void) save(dir, 2, items, 20, &header, NULL);
+
+    (void) getrlimit(RLIMIT_NOFILE, &limit);
+    none = limit;
+    none.rlim_cur = 0;
+
+    (void) setrlimit(RLIMIT_NOFILE, &none);
+    ok(ngx_mesh_journal_open(dir, 2, pool, &journal, &test_log) == NGX_ERROR,
+       "no descriptor: an error");
+    ok(ngx_mesh_journal_newest(dir, 0, pool, &journal, &test_log)
+       == NGX_ERROR, "... of the newest too");
+    (void) setrlimit(RLIMIT_NOFILE, &limit);
+
+    ok(newest(dir) == 2, "... and the file is good");
+
+    /* nobody has the memory for it */
+
+    fd = openat(dir, "journal.0000000000000003", O_WRONLY|O_CREAT, 0600);
+    (void) ftruncate(fd, (off_t) 1 << 42);
+    (void) close(fd);
+
+    ok(newest(dir) == 2, "a file of terabytes is passed over");
+
+    (void) unlinkat(dir, "journal.0000000000000003", 0);
     ngx_mesh_journal_tidy(dir, 99, 0, &test_log);
     ngx_destroy_pool(pool);
 }
@@ -488,6 +534,7 @@ main(int argc, char **argv)
     dir = open(path, O_RDONLY|O_DIRECTORY);
 
     read_tests(dir);
+    limit_tests(dir);
     torn_tests(dir);
 
     ok(stub_pools == 0, "no pool is left");
