@@ -40,8 +40,6 @@ static ngx_uint_t ngx_mesh_apply_once(ngx_mesh_store_t *store,
 static ngx_int_t ngx_mesh_apply_services(ngx_mesh_apply_t *apply);
 static ngx_int_t ngx_mesh_apply_routes(ngx_mesh_apply_t *apply);
 static ngx_int_t ngx_mesh_apply_sort(ngx_mesh_apply_t *apply);
-static int ngx_libc_cdecl ngx_mesh_apply_order(const void *one,
-    const void *two);
 static ngx_uint_t ngx_mesh_apply_has(ngx_mesh_apply_t *apply,
     ngx_mesh_store_item_t *item);
 static ngx_int_t ngx_mesh_apply_removals(ngx_mesh_store_t *store,
@@ -214,21 +212,9 @@ ngx_mesh_apply_sort(ngx_mesh_apply_t *apply)
     }
 
     ngx_qsort(apply->sorted, (size_t) apply->nsorted,
-              sizeof(ngx_mesh_store_op_t *), ngx_mesh_apply_order);
+              sizeof(ngx_mesh_store_op_t *), ngx_mesh_store_op_order);
 
     return NGX_OK;
-}
-
-
-static int ngx_libc_cdecl
-ngx_mesh_apply_order(const void *one, const void *two)
-{
-    ngx_mesh_store_op_t  *a, *b;
-
-    a = *(ngx_mesh_store_op_t **) one;
-    b = *(ngx_mesh_store_op_t **) two;
-
-    return (int) ngx_mesh_store_order(a->type, &a->key, b->type, &b->key);
 }
 
 

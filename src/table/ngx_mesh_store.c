@@ -15,6 +15,9 @@ static void ngx_mesh_store_mark(ngx_mesh_store_head_t *h, uint32_t first,
     uint32_t units);
 static ngx_int_t ngx_mesh_store_find_units(ngx_mesh_store_head_t *h,
     uint32_t from, uint32_t units, uint32_t *first, uint32_t *largest);
+static ngx_int_t ngx_mesh_store_find_last(ngx_mesh_store_head_t *h,
+    uint32_t from, uint32_t to, uint32_t units, uint32_t *first,
+    uint32_t *largest);
 static ngx_int_t ngx_mesh_store_find_runs(ngx_mesh_store_head_t *h,
     uint32_t *units, uint32_t *first, uint32_t *largest);
 static ngx_int_t ngx_mesh_store_compare(ngx_mesh_store_record_t *r,
@@ -291,8 +294,8 @@ ngx_mesh_store_clear(ngx_mesh_store_head_t *h, uint32_t first, uint32_t units)
 
 
 /*
- * The first run of free units: small records gather at the beginning, and
- * leave long runs behind them for what is larger.
+ * The first run of free units: records gather at the beginning, and indexes at
+ * the end, where one finds room in what others left.
  */
 
 static ngx_int_t
@@ -333,6 +336,51 @@ ngx_mesh_store_find_units(ngx_mesh_store_head_t *h, uint32_t from,
 
         if (run >= units) {
             *first = start;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* the end of the last run between "from" and "to" */
+
+static ngx_int_t
+ngx_mesh_store_find_last(ngx_mesh_store_head_t *h, uint32_t from, uint32_t to,
+    uint32_t units, uint32_t *first, uint32_t *largest)
+{
+    uint32_t  n, run;
+    uint64_t  word;
+
+    run = 0;
+
+    for (n = to; n > from; n--) {
+
+        word = h->map[(n - 1) / 64];
+
+        if (n % 64 == 0 && word == (uint64_t) -1) {
+            run = 0;
+            n -= ngx_min(63, n - from - 1);
+            continue;
+        }
+
+        if (word >> ((n - 1) % 64) & 1) {
+            run = 0;
+            continue;
+        }
+
+        run++;
+
+        if (n % 64 == 0 && word == 0 && n - from >= 64) {
+            run += 63;
+            n -= 63;
+        }
+
+        *largest = ngx_max(*largest, run);
+
+        if (run >= units) {
+            *first = n - 1 + run - units;
             return NGX_OK;
         }
     }
@@ -429,23 +477,17 @@ ngx_mesh_store_find_runs(ngx_mesh_store_head_t *h, uint32_t *units,
 
     from = first[NGX_MESH_STORE_RECORDS] + units[NGX_MESH_STORE_RECORDS];
 
-    if (ngx_mesh_store_find_units(h, from, units[NGX_MESH_STORE_INDEX],
-                                  &first[NGX_MESH_STORE_INDEX], largest)
+    if (ngx_mesh_store_find_last(h, from, h->nunits,
+                                 units[NGX_MESH_STORE_INDEX],
+                                 &first[NGX_MESH_STORE_INDEX], largest)
         == NGX_OK)
     {
         return NGX_OK;
     }
 
-    if (ngx_mesh_store_find_units(h, h->low, units[NGX_MESH_STORE_INDEX],
-                                  &first[NGX_MESH_STORE_INDEX], largest)
-        == NGX_OK
-        && first[NGX_MESH_STORE_INDEX] + units[NGX_MESH_STORE_INDEX]
-           <= first[NGX_MESH_STORE_RECORDS])
-    {
-        return NGX_OK;
-    }
-
-    return NGX_DECLINED;
+    return ngx_mesh_store_find_last(h, h->low, first[NGX_MESH_STORE_RECORDS],
+                                    units[NGX_MESH_STORE_INDEX],
+                                    &first[NGX_MESH_STORE_INDEX], largest);
 }
 
 

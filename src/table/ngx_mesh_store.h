@@ -206,6 +206,10 @@ ngx_mesh_store_order(ngx_uint_t type, ngx_str_t *key, ngx_uint_t other_type,
 }
 
 
+/* the same of two ops, for ngx_qsort() of pointers to them */
+int ngx_libc_cdecl ngx_mesh_store_op_order(const void *one, const void *two);
+
+
 /* room, for status and metrics */
 void ngx_mesh_store_status(ngx_mesh_store_t *store,
     ngx_mesh_store_result_t *result, ngx_uint_t *nitems);

@@ -47,8 +47,6 @@ typedef struct {
 } ngx_mesh_store_change_t;
 
 
-static int ngx_libc_cdecl ngx_mesh_store_op_order(const void *one,
-    const void *two);
 static ngx_uint_t ngx_mesh_store_check(ngx_mesh_store_change_t *ch,
     ngx_log_t *log);
 static ngx_uint_t ngx_mesh_store_try(ngx_mesh_store_head_t *h,
@@ -75,7 +73,7 @@ static void ngx_mesh_store_swap(ngx_mesh_store_head_t *h,
     ngx_mesh_store_change_t *ch, ngx_mesh_store_reserved_t *r);
 
 
-static int ngx_libc_cdecl
+int ngx_libc_cdecl
 ngx_mesh_store_op_order(const void *one, const void *two)
 {
     ngx_mesh_store_op_t  *a, *b;

@@ -551,8 +551,10 @@ test_room(size_t size)
     start(size);
     wrong = 0;
     first = least = fill(&wrong);
-    ok(first > size / 300 && first < 8192, "full of %u items",
-       (unsigned) first);
+    ngx_mesh_store_status(&store, &result, &nitems);
+    ok(nitems == first && first < 8192 && result.free < size / 6,
+       "full of %u items, %uk are left", (unsigned) first,
+       (unsigned) result.free / 1024);
 
     for (i = 0, n = first; i < 6; i++) {
 
