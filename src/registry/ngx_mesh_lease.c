@@ -176,13 +176,14 @@ ngx_mesh_lease_file(int dir, char *name)
 }
 
 
-/* the fence, or 0 */
+/* the fence, or 0; also of what can be none, for another one follows it */
 
 static uint64_t
 ngx_mesh_lease_read(ngx_mesh_lease_t *lease, ngx_pid_t *master)
 {
-    char     text[NGX_MESH_LEASE_TEXT + 1], *p;
-    ssize_t  n;
+    char      text[NGX_MESH_LEASE_TEXT + 1], *p;
+    ssize_t   n;
+    uint64_t  fence;
 
     *master = 0;
 
@@ -200,7 +201,9 @@ ngx_mesh_lease_read(ngx_mesh_lease_t *lease, ngx_pid_t *master)
         *master = (ngx_pid_t) strtol(p + 1, NULL, 10);
     }
 
-    return strtoull(text, NULL, 10);
+    fence = strtoull(text, NULL, 10);
+
+    return fence == (uint64_t) -1 ? 0 : fence;
 }
 
 

@@ -139,6 +139,9 @@ ngx_int_t ngx_mesh_registry_listen(ngx_uint_t agent,
 /* ngx_mesh_registry_watch.c: a worker keeps an eye on the agent */
 
 void ngx_mesh_registry_watch(void);
+
+/* in any process that waits for the table's lock, with who has it: an agent is
+   killed for that */
 void ngx_mesh_registry_held(ngx_pid_t owner);
 
 
