@@ -190,13 +190,17 @@ static ngx_inline ngx_int_t
 ngx_mesh_store_order(ngx_uint_t type, ngx_str_t *key, ngx_uint_t other_type,
     ngx_str_t *other)
 {
+    size_t     n;
     ngx_int_t  rc;
 
     if (type != other_type) {
         return type < other_type ? -1 : 1;
     }
 
-    rc = ngx_memcmp(key->data, other->data, ngx_min(key->len, other->len));
+    /* an empty key may be of no memory */
+
+    n = ngx_min(key->len, other->len);
+    rc = n ? ngx_memcmp(key->data, other->data, n) : 0;
 
     if (rc) {
         return rc;
