@@ -54,6 +54,11 @@ sub invalid {
 accepted('nothing in it', 'route r { }');
 accepted('priorities', 'route a priority=5 { } route b priority=-5 { }');
 refused('duplicate route "r"', "route r { } route r { #!\n}");
+
+my $many = join '', map { "route r$_ { }\n" } 1 .. 300;
+
+accepted('many routes', $many);
+refused(qq{duplicate route "r$_"}, "${many}route r$_ { #!\n}") for 1, 64, 300;
 refused('route "a b": spaces and control characters are not allowed in the '
         . 'name "a b"', "route \"a b\" { #!\n}");
 refused('route "": the name must have 1 to 255 bytes', "route \"\" { #!\n}");

@@ -43,6 +43,8 @@ struct ngx_mesh_table_s {
     ngx_uint_t               nkeys;
     ngx_uint_t               mask;      /* of both arrays */
     ngx_array_t              rules;     /* ngx_mesh_rule_t * */
+    uint32_t                *names;     /* of rules: position + 1, 0: free */
+    ngx_uint_t               nnames;    /* a power of two */
 };
 
 
@@ -57,6 +59,9 @@ typedef struct {
 
 
 static ngx_int_t ngx_mesh_table_grow(ngx_mesh_table_t *table);
+static ngx_int_t ngx_mesh_table_grow_names(ngx_mesh_table_t *table);
+static uint32_t *ngx_mesh_table_name(ngx_mesh_table_t *table,
+    ngx_str_t *name);
 static ngx_mesh_table_iface_t *ngx_mesh_table_iface(ngx_mesh_table_t *table,
     ngx_str_t *name, uint32_t hash);
 static ngx_mesh_service_t *ngx_mesh_table_lookup(ngx_mesh_table_t *table,
@@ -603,28 +608,77 @@ ngx_mesh_table_release(ngx_mesh_service_t *service)
 ngx_int_t
 ngx_mesh_table_add_rule(ngx_mesh_table_t *table, ngx_mesh_rule_t *rule)
 {
-    ngx_uint_t         i;
-    ngx_mesh_rule_t  **rules;
+    uint32_t          *name;
+    ngx_mesh_rule_t  **added;
 
-    rules = table->rules.elts;
-
-    for (i = 0; i < table->rules.nelts; i++) {
-        if (ngx_mesh_table_equal(&rules[i]->name, &rule->name)) {
-            return NGX_BUSY;
-        }
-    }
-
-    rules = ngx_array_push(&table->rules);
-    if (rules == NULL) {
+    if (table->rules.nelts * 2 >= table->nnames
+        && ngx_mesh_table_grow_names(table) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    *rules = rule;
+    name = ngx_mesh_table_name(table, &rule->name);
+
+    if (*name) {
+        return NGX_BUSY;
+    }
+
+    added = ngx_array_push(&table->rules);
+    if (added == NULL) {
+        return NGX_ERROR;
+    }
+
+    *added = rule;
+    *name = (uint32_t) table->rules.nelts;
 
     ngx_str_set(&rule->owner, "config");
     rule->order = table->rules.nelts;
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_table_grow_names(ngx_mesh_table_t *table)
+{
+    ngx_uint_t         i;
+    ngx_mesh_rule_t  **rules;
+
+    table->nnames = table->nnames ? table->nnames * 2 : NGX_MESH_TABLE_BUCKETS;
+
+    table->names = ngx_pcalloc(table->pool, table->nnames * sizeof(uint32_t));
+    if (table->names == NULL) {
+        return NGX_ERROR;
+    }
+
+    rules = table->rules.elts;
+
+    for (i = 0; i < table->rules.nelts; i++) {
+        *ngx_mesh_table_name(table, &rules[i]->name) = (uint32_t) (i + 1);
+    }
+
+    return NGX_OK;
+}
+
+
+/* where the rule of that name is, or would be */
+
+static uint32_t *
+ngx_mesh_table_name(ngx_mesh_table_t *table, ngx_str_t *name)
+{
+    uint32_t           n;
+    ngx_uint_t         i;
+    ngx_mesh_rule_t  **rules;
+
+    rules = table->rules.elts;
+
+    for (i = ngx_mesh_table_hash(name); /* void */ ; i++) {
+        n = table->names[i & (table->nnames - 1)];
+
+        if (n == 0 || ngx_mesh_table_equal(&rules[n - 1]->name, name)) {
+            return &table->names[i & (table->nnames - 1)];
+        }
+    }
 }
 
 
