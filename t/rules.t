@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# Unit tests of the routes, t/rules/rules.c.
+# Unit tests of the routes, t/rules/*.c.
 
 use strict;
 use warnings;
@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/lib";
 use Mesh::Unit;
 
 Mesh::Unit::run('rules',
-    sources => [qw(t/rules/rules.c t/rules/stub.c src/table/ngx_mesh_rule*.c
-                   src/table/ngx_mesh_table.c)],
+    sources => [qw(t/unit/*.c t/rules/rules.c t/rules/sets.c t/rules/stub.c
+                   src/table/ngx_mesh_rule*.c src/table/ngx_mesh_table.c)],
     libs => ['-lpcre2-8'],
 );

@@ -323,7 +323,9 @@ ngx_mesh_api_explain_routes(ngx_mesh_api_call_t *call,
     json = call->json;
     *found = NULL;
 
-    rules = ngx_mesh_live_rules();
+    /* without memory for others it is the older ones that calls take */
+
+    (void) ngx_mesh_live_rules(&rules);
 
     if (rules == NULL) {
         return NULL;

@@ -30,7 +30,10 @@ static ngx_int_t ngx_mesh_choice_fact(void *data, ngx_str_t *name,
 static ngx_mesh_entry_t *ngx_mesh_choice_branch(ngx_mesh_entry_t *entry,
     ngx_mesh_rule_t *rule, ngx_mesh_target_t *target, ngx_str_t *name);
 static ngx_int_t ngx_mesh_choice_edits(ngx_mesh_entry_t *branch);
-static void ngx_mesh_choice_target(ngx_mesh_entry_t *branch, ngx_str_t *name);
+static ngx_int_t ngx_mesh_choice_target(ngx_mesh_entry_t *branch,
+    ngx_str_t *name);
+static ngx_int_t ngx_mesh_choice_view(ngx_mesh_entry_t *branch,
+    ngx_mesh_service_t *service);
 
 
 void
@@ -66,17 +69,7 @@ ngx_mesh_choice_init(ngx_mesh_entry_t *entry, ngx_mesh_rules_t *rules)
     p = ngx_calloc(n * sizeof(ngx_mesh_choice_t)
                    + total * sizeof(ngx_mesh_entry_t *), ngx_cycle->log);
     if (p == NULL) {
-
-        /* calls must not go where a route may keep them from going */
-
-        if (entry->view) {
-            ngx_mesh_view_release(entry->view);
-            entry->view = NULL;
-        }
-
-        entry->service = entry->key;
-        entry->known = 0;
-        entry->error = NGX_MESH_ERR_OVERLOAD;
+        ngx_mesh_choice_none(entry);
         return;
     }
 
@@ -97,6 +90,21 @@ ngx_mesh_choice_init(ngx_mesh_entry_t *entry, ngx_mesh_rules_t *rules)
 
         p += entry->choices[i].n * sizeof(ngx_mesh_entry_t *);
     }
+}
+
+
+void
+ngx_mesh_choice_none(ngx_mesh_entry_t *entry)
+{
+    if (entry->view) {
+        ngx_mesh_view_release(entry->view);
+        entry->view = NULL;
+    }
+
+    entry->service = entry->key;
+    entry->known = 0;
+    entry->poor = 1;
+    entry->error = NGX_MESH_ERR_OVERLOAD;
 }
 
 
@@ -219,8 +227,8 @@ static ngx_mesh_entry_t *
 ngx_mesh_choice_branch(ngx_mesh_entry_t *entry, ngx_mesh_rule_t *rule,
     ngx_mesh_target_t *target, ngx_str_t *name)
 {
+    ngx_int_t            rc;
     ngx_mesh_entry_t    *branch;
-    ngx_mesh_service_t  *service;
 
     branch = ngx_calloc(sizeof(ngx_mesh_entry_t), ngx_cycle->log);
     if (branch == NULL) {
@@ -251,19 +259,17 @@ ngx_mesh_choice_branch(ngx_mesh_entry_t *entry, ngx_mesh_rule_t *rule,
     branch->known = entry->known;
     branch->error = entry->error;
 
+    rc = NGX_OK;
+
     if (rule->denied) {
         branch->error = NGX_MESH_ERR_DENIED;
 
     } else if (target) {
-        ngx_mesh_choice_target(branch, name);
+        rc = ngx_mesh_choice_target(branch, name);
 
     } else if (entry->view && rule->hash.len) {
-        service = ngx_mesh_live_find_name(&entry->view->service->name);
-
-        if (service) {
-            branch->view = ngx_mesh_view_get(service, branch->conf,
-                                             branch->codec, NULL, &rule->hash);
-        }
+        rc = ngx_mesh_choice_view(branch, ngx_mesh_live_find_name(
+                                              &entry->view->service->name));
 
     } else if (entry->view) {
         branch->view = entry->view;
@@ -277,9 +283,14 @@ ngx_mesh_choice_branch(ngx_mesh_entry_t *entry, ngx_mesh_rule_t *rule,
 
     branch->idempotent = ngx_mesh_route_idempotent(branch);
 
-    if ((rule->nset || rule->nremove || (target && target->rewrite))
-        && ngx_mesh_choice_edits(branch) != NGX_OK)
+    if (rc == NGX_OK
+        && (rule->nset || rule->nremove || (target && target->rewrite)))
     {
+        rc = ngx_mesh_choice_edits(branch);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_mesh_count(NGX_MESH_M_NOMEM);
         ngx_mesh_route_release(branch);
         return NULL;
     }
@@ -386,7 +397,7 @@ ngx_mesh_choice_edit(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
 
 /* a route outlives the service it leads to: its calls do not go elsewhere */
 
-static void
+static ngx_int_t
 ngx_mesh_choice_target(ngx_mesh_entry_t *branch, ngx_str_t *name)
 {
     ngx_mesh_service_t  *service;
@@ -401,12 +412,25 @@ ngx_mesh_choice_target(ngx_mesh_entry_t *branch, ngx_str_t *name)
 
     if (service == NULL) {
         branch->error = NGX_MESH_ERR_NO_ENDPOINT;
-        return;
     }
 
-    branch->error = NGX_MESH_ERR_OVERLOAD;
+    return ngx_mesh_choice_view(branch, service);
+}
+
+
+/* NGX_ERROR: no memory */
+
+static ngx_int_t
+ngx_mesh_choice_view(ngx_mesh_entry_t *branch, ngx_mesh_service_t *service)
+{
+    if (service == NULL) {
+        return NGX_OK;
+    }
+
     branch->view = ngx_mesh_view_get(service, branch->conf, branch->codec,
                                      branch->target, &branch->rule->hash);
+
+    return branch->view ? NGX_OK : NGX_ERROR;
 }
 
 

@@ -144,8 +144,8 @@ ngx_mesh_memo_add(ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
     ngx_mesh_memo_t  *memo, **memos;
 
     if (ngx_mesh_worker.memo_turn++ % NGX_MESH_MEMO_TURNS
-        || !entry->cached || !facts->names || facts->generic || facts->damaged
-        || facts->args == NULL || facts->descriptor.len == 0)
+        || !entry->cached || entry->poor || !facts->names || facts->generic
+        || facts->damaged || facts->args == NULL || facts->descriptor.len == 0)
     {
         return;
     }

@@ -381,6 +381,8 @@ struct ngx_mesh_entry_s {
     unsigned                   idempotent:1;
     unsigned                   grouped:1;
     unsigned                   cached:1;
+    unsigned                   poor:1;         /* memory was short: the next
+                                                  call gets another */
     unsigned                   known:1;        /* somebody gave the service
                                                   its name */
 };
@@ -732,6 +734,11 @@ ngx_int_t ngx_mesh_route_rekey(ngx_mesh_request_t *r);
 
 /* finds the routes that calls of an entry may take */
 void ngx_mesh_choice_init(ngx_mesh_entry_t *entry, ngx_mesh_rules_t *rules);
+
+/* what becomes of calls while their routes are not known for lack of memory:
+   they must not go where a route may keep them from going */
+void ngx_mesh_choice_none(ngx_mesh_entry_t *entry);
+
 void ngx_mesh_choice_drop(ngx_mesh_entry_t *entry);
 
 /* the branch that a call takes, or the entry itself; the reference to the

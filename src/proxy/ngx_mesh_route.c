@@ -185,7 +185,7 @@ ngx_mesh_route_lookup(ngx_mesh_route_key_t *key)
             continue;
         }
 
-        if (entry->revision != revision) {
+        if (entry->revision != revision || entry->poor) {
             ngx_mesh_route_drop(entry);
             break;
         }
@@ -367,6 +367,7 @@ ngx_mesh_route_resolve(ngx_mesh_entry_t *entry)
     if (service) {
         entry->view = ngx_mesh_view_get(service, conf, entry->codec, NULL,
                                         NULL);
+        entry->poor = (entry->view == NULL);
     }
 
     if (entry->view) {
@@ -376,9 +377,14 @@ ngx_mesh_route_resolve(ngx_mesh_entry_t *entry)
 
     entry->idempotent = ngx_mesh_route_idempotent(entry);
 
-    rules = ngx_mesh_live_rules();
+    if (ngx_mesh_live_rules(&rules) != NGX_OK) {
+        entry->poor = 1;
+    }
 
-    if (rules) {
+    if (rules == NULL && entry->poor) {
+        ngx_mesh_choice_none(entry);
+
+    } else if (rules) {
         ngx_mesh_choice_init(entry, rules);
     }
 }

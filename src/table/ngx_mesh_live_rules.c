@@ -12,14 +12,22 @@
 /* routes in shared memory, and the set that a worker makes of them */
 
 
-static ngx_mesh_rules_t *ngx_mesh_live_rules_make(ngx_array_t *items,
+/* ms after which a set that there was no memory for is tried again */
+
+#define NGX_MESH_LIVE_RULES_AGAIN  1000
+
+
+static ngx_int_t ngx_mesh_live_rules_read(ngx_mesh_store_t *store,
+    uint64_t since, uint64_t *revision, ngx_pool_t *pool);
+static ngx_int_t ngx_mesh_live_rules_make(ngx_array_t *items, uint64_t since,
     ngx_pool_t *pool);
 
 
-static ngx_mesh_rules_t        *ngx_mesh_live_set;
-static ngx_mesh_store_known_t   ngx_mesh_live_rules_known;
-static uint64_t                 ngx_mesh_live_rules_checked;
-static uint64_t                 ngx_mesh_live_rules_epoch;
+static ngx_mesh_rules_t  *ngx_mesh_live_set;
+static uint64_t           ngx_mesh_live_rules_checked;
+static uint64_t           ngx_mesh_live_rules_epoch;
+static ngx_uint_t         ngx_mesh_live_rules_failed;
+static ngx_msec_t         ngx_mesh_live_rules_tried;
 
 
 ngx_int_t
@@ -61,97 +69,116 @@ ngx_mesh_item_route_read(ngx_mesh_store_item_t *item, ngx_mesh_rule_t *rule,
 }
 
 
-ngx_mesh_rules_t *
-ngx_mesh_live_rules(void)
+ngx_int_t
+ngx_mesh_live_rules(ngx_mesh_rules_t **set)
 {
-    uint64_t                 revision;
-    ngx_int_t                rc;
-    ngx_pool_t              *pool;
-    ngx_array_t              items;
-    ngx_mesh_rules_t        *set;
-    ngx_mesh_store_t        *store;
-    ngx_mesh_store_known_t   known;
-    ngx_mesh_store_query_t   query;
+    uint64_t           revision;
+    ngx_int_t          rc;
+    ngx_pool_t        *pool;
+    ngx_mesh_store_t  *store;
 
     store = ngx_mesh_live();
 
     if (ngx_mesh_live_rules_epoch != ngx_mesh_store_epoch(store)) {
         ngx_mesh_live_rules_epoch = ngx_mesh_store_epoch(store);
         ngx_mesh_live_rules_checked = 0;
-        ngx_mesh_live_rules_known.modified = (uint64_t) -1;
     }
+
+    *set = ngx_mesh_live_set;
 
     if (ngx_mesh_live_rules_checked == ngx_mesh_store_revision(store)) {
-        return ngx_mesh_live_set;
+        return NGX_OK;
     }
 
+    /* to try takes time, which calls need */
+
+    if (ngx_mesh_live_rules_failed
+        && ngx_current_msec - ngx_mesh_live_rules_tried
+           < NGX_MESH_LIVE_RULES_AGAIN)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
     pool = ngx_create_pool(16384, ngx_cycle->log);
-    if (pool == NULL) {
-        return ngx_mesh_live_set;
+
+    if (pool) {
+        rc = ngx_mesh_live_rules_read(store, ngx_mesh_live_rules_checked,
+                                      &revision, pool);
+        ngx_destroy_pool(pool);
     }
 
-    ngx_memzero(&query, sizeof(ngx_mesh_store_query_t));
+    ngx_mesh_live_rules_failed = (rc != NGX_OK);
 
-    query.type = NGX_MESH_ITEM_ROUTE;
-    query.items = &items;
-    known = ngx_mesh_live_rules_known;
-
-    rc = ngx_array_init(&items, pool, 64, sizeof(ngx_mesh_store_item_t));
-
-    if (rc == NGX_OK) {
-        rc = ngx_mesh_store_select(store, &query, 1, &known, pool, &revision);
-    }
-
-    set = NULL;
-
-    if (rc == NGX_OK && items.nelts) {
-        set = ngx_mesh_live_rules_make(&items, pool);
-
-        if (set == NULL) {
-            rc = NGX_ERROR;
-        }
-    }
-
-    ngx_destroy_pool(pool);
-
-    /* without memory the old ones stay in force, until it is tried again */
-
-    if (rc == NGX_ERROR) {
-        return ngx_mesh_live_set;
+    if (rc != NGX_OK) {
+        ngx_mesh_live_rules_tried = ngx_current_msec;
+        return NGX_ERROR;
     }
 
     ngx_mesh_live_rules_checked = revision;
+    *set = ngx_mesh_live_set;
 
-    if (rc == NGX_OK) {
-        ngx_mesh_live_rules_known = known;
-
-        if (ngx_mesh_live_set) {
-            ngx_mesh_rules_release(ngx_mesh_live_set);
-        }
-
-        ngx_mesh_live_set = set;
-    }
-
-    return ngx_mesh_live_set;
+    return NGX_OK;
 }
 
 
-static ngx_mesh_rules_t *
-ngx_mesh_live_rules_make(ngx_array_t *items, ngx_pool_t *pool)
+/* what has changed since then, or everything where that is forgotten */
+
+static ngx_int_t
+ngx_mesh_live_rules_read(ngx_mesh_store_t *store, uint64_t since,
+    uint64_t *revision, ngx_pool_t *pool)
+{
+    ngx_array_t  items;
+
+    for ( ;; ) {
+
+        if (ngx_array_init(&items, pool, 64, sizeof(ngx_mesh_store_item_t))
+            != NGX_OK
+            || ngx_mesh_store_list(store, NGX_MESH_ITEM_ROUTE, NULL, NULL,
+                                   since, 0, pool, &items, revision)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (since == 0 || since >= ngx_mesh_store_floor(store)) {
+            return ngx_mesh_live_rules_make(&items, since, pool);
+        }
+
+        since = 0;
+    }
+}
+
+
+static ngx_int_t
+ngx_mesh_live_rules_make(ngx_array_t *items, uint64_t since, ngx_pool_t *pool)
 {
     ngx_int_t               rc;
+    ngx_str_t              *gone;
     ngx_uint_t              i, n;
     ngx_mesh_rule_t        *rules;
+    ngx_mesh_rules_t       *set, *old;
     ngx_mesh_store_item_t  *item;
+
+    if (since && items->nelts == 0) {
+        return NGX_OK;
+    }
 
     item = items->elts;
 
-    rules = ngx_palloc(pool, items->nelts * sizeof(ngx_mesh_rule_t));
-    if (rules == NULL) {
-        return NULL;
+    gone = ngx_palloc(pool, (items->nelts + 1) * sizeof(ngx_str_t));
+    rules = ngx_palloc(pool, (items->nelts + 1) * sizeof(ngx_mesh_rule_t));
+
+    if (gone == NULL || rules == NULL) {
+        return NGX_ERROR;
     }
 
     for (i = 0, n = 0; i < items->nelts; i++) {
+        gone[i] = item[i].key;
+
+        if (item[i].removed) {
+            continue;
+        }
 
         rc = ngx_mesh_item_route_read(&item[i], &rules[n], pool);
 
@@ -161,7 +188,7 @@ ngx_mesh_live_rules_make(ngx_array_t *items, ngx_pool_t *pool)
         }
 
         if (rc == NGX_ERROR) {
-            return NULL;
+            return NGX_ERROR;
         }
 
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
@@ -169,5 +196,19 @@ ngx_mesh_live_rules_make(ngx_array_t *items, ngx_pool_t *pool)
                       &item[i].key);
     }
 
-    return ngx_mesh_rules_create(rules, n, ngx_cycle->log);
+    old = ngx_mesh_live_set;
+
+    set = ngx_mesh_rules_change(since ? old : NULL, gone, items->nelts, rules,
+                                n, ngx_cycle->log);
+    if (set == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_live_set = set;
+
+    if (old) {
+        ngx_mesh_rules_release(old);
+    }
+
+    return NGX_OK;
 }

@@ -67,12 +67,14 @@ typedef struct {
     uint32_t                percent;     /* of 10000, above: no percentage */
     ngx_mesh_alt_t         *alts;
     ngx_array_t            *cidrs;       /* of fact "caller" */
-    ngx_str_t              *name;        /* of a fact that is asked for, the
-                                            same for the same name */
+    ngx_str_t              *name;        /* of a fact that is asked for */
 } ngx_mesh_test_t;
 
 
 struct ngx_mesh_route_s {
+    ngx_pool_t             *pool;        /* that it is in */
+    uint32_t                refs;        /* of the sets it is in */
+    uint32_t                grouped;     /* it depends on the group */
     ngx_mesh_test_t        *tests;       /* of names */
     ngx_mesh_test_t        *calls;       /* of what else is known */
     uint32_t                ntests;

@@ -12,33 +12,45 @@
 /* sets of rules: made once for a revision, and not changed any more */
 
 
+static ngx_int_t ngx_mesh_rules_keep(ngx_mesh_rules_t *set,
+    ngx_mesh_rules_t *old, ngx_str_t *gone, ngx_uint_t ngone,
+    ngx_pool_t *temp);
+static ngx_uint_t ngx_mesh_rules_gone(ngx_str_t **gone, ngx_uint_t n,
+    ngx_str_t *name);
+static ngx_int_t ngx_mesh_rules_add(ngx_mesh_rules_t *set,
+    ngx_mesh_rule_t *rules, ngx_uint_t n, ngx_pool_t *temp, ngx_log_t *log);
+static int ngx_libc_cdecl ngx_mesh_rules_cmp_name(const void *one,
+    const void *two);
 static int ngx_libc_cdecl ngx_mesh_rules_cmp(const void *one,
     const void *two);
-static ngx_mesh_rule_t *ngx_mesh_rules_copy(ngx_mesh_rule_t *rule,
+static ngx_mesh_route_t *ngx_mesh_rules_route(ngx_mesh_rule_t *rule,
+    ngx_log_t *log);
+static ngx_mesh_route_t *ngx_mesh_rules_layout(ngx_mesh_rule_t *rule,
     ngx_pool_t *pool);
-static ngx_mesh_route_t *ngx_mesh_rules_route(ngx_mesh_rules_t *set,
-    ngx_mesh_rule_t *rule);
-static ngx_int_t ngx_mesh_rules_tests(ngx_mesh_rules_t *set,
-    ngx_mesh_route_t *route, ngx_array_t *names, ngx_log_t *log);
-static ngx_int_t ngx_mesh_rules_test(ngx_mesh_rules_t *set,
+static void ngx_mesh_rules_drop(ngx_mesh_route_t *route);
+static ngx_int_t ngx_mesh_rules_tests(ngx_mesh_route_t *route, ngx_log_t *log);
+static ngx_int_t ngx_mesh_rules_test(ngx_mesh_route_t *route,
     ngx_mesh_test_t *test, ngx_mesh_condition_t *c, ngx_mesh_alt_t *alts,
-    ngx_array_t *names, ngx_log_t *log);
+    ngx_log_t *log);
 static ngx_int_t ngx_mesh_rules_cidrs(ngx_mesh_test_t *test,
     ngx_mesh_condition_t *c, ngx_pool_t *pool);
-static ngx_int_t ngx_mesh_rules_alt(ngx_mesh_rules_t *set, ngx_mesh_alt_t *alt,
-    ngx_mesh_pattern_t *p, ngx_uint_t fact, ngx_log_t *log);
-static ngx_str_t *ngx_mesh_rules_name(ngx_array_t *names, ngx_str_t *name,
-    ngx_pool_t *pool);
+static ngx_int_t ngx_mesh_rules_alt(ngx_mesh_route_t *route,
+    ngx_mesh_alt_t *alt, ngx_mesh_pattern_t *p, ngx_uint_t fact,
+    ngx_log_t *log);
 
 
 ngx_mesh_rules_t *
 ngx_mesh_rules_create(ngx_mesh_rule_t *rules, ngx_uint_t n, ngx_log_t *log)
 {
-    ngx_int_t          rc;
-    ngx_uint_t         i;
+    return ngx_mesh_rules_change(NULL, NULL, 0, rules, n, log);
+}
+
+
+ngx_mesh_rules_t *
+ngx_mesh_rules_change(ngx_mesh_rules_t *old, ngx_str_t *gone,
+    ngx_uint_t ngone, ngx_mesh_rule_t *rules, ngx_uint_t n, ngx_log_t *log)
+{
     ngx_pool_t        *pool, *temp;
-    ngx_array_t        names;
-    ngx_mesh_rule_t  **order;
     ngx_mesh_rules_t  *set;
 
     pool = ngx_create_pool(16384, log);
@@ -46,61 +58,165 @@ ngx_mesh_rules_create(ngx_mesh_rule_t *rules, ngx_uint_t n, ngx_log_t *log)
         return NULL;
     }
 
-    temp = ngx_create_pool(16384, log);
-    if (temp == NULL) {
+    set = ngx_pcalloc(pool, sizeof(ngx_mesh_rules_t));
+    if (set == NULL) {
         ngx_destroy_pool(pool);
         return NULL;
-    }
-
-    rc = NGX_ERROR;
-
-    set = ngx_pcalloc(pool, sizeof(ngx_mesh_rules_t));
-    order = ngx_palloc(temp, (n + 1) * sizeof(ngx_mesh_rule_t *));
-
-    if (set == NULL || order == NULL
-        || ngx_array_init(&names, temp, 4, sizeof(ngx_str_t *)) != NGX_OK)
-    {
-        goto done;
     }
 
     set->pool = pool;
     set->refs = 1;
-    set->nroutes = n;
 
-    set->routes = ngx_palloc(pool, (n + 1) * sizeof(ngx_mesh_route_t *));
-    if (set->routes == NULL) {
-        goto done;
+    set->routes = ngx_palloc(pool, ((old ? old->nroutes : 0) + n + 1)
+                                   * sizeof(ngx_mesh_route_t *));
+    temp = ngx_create_pool(16384, log);
+
+    if (set->routes == NULL || temp == NULL
+        || ngx_mesh_rules_keep(set, old, gone, ngone, temp) != NGX_OK
+        || ngx_mesh_rules_add(set, rules, n, temp, log) != NGX_OK
+        || ngx_mesh_rules_index(set, temp) != NGX_OK)
+    {
+        ngx_mesh_rules_release(set);
+        set = NULL;
     }
 
-    for (i = 0; i < n; i++) {
-        order[i] = &rules[i];
-    }
-
-    ngx_qsort(order, n, sizeof(ngx_mesh_rule_t *), ngx_mesh_rules_cmp);
-
-    for (i = 0; i < n; i++) {
-        set->routes[i] = ngx_mesh_rules_route(set, order[i]);
-
-        if (set->routes[i] == NULL
-            || ngx_mesh_rules_tests(set, set->routes[i], &names, log)
-               != NGX_OK)
-        {
-            goto done;
-        }
-    }
-
-    rc = ngx_mesh_rules_index(set, temp);
-
-done:
-
-    ngx_destroy_pool(temp);
-
-    if (rc != NGX_OK) {
-        ngx_destroy_pool(pool);
-        return NULL;
+    if (temp) {
+        ngx_destroy_pool(temp);
     }
 
     return set;
+}
+
+
+/* the routes of the old set that are not gone, in their order */
+
+static ngx_int_t
+ngx_mesh_rules_keep(ngx_mesh_rules_t *set, ngx_mesh_rules_t *old,
+    ngx_str_t *gone, ngx_uint_t ngone, ngx_pool_t *temp)
+{
+    ngx_str_t         **names;
+    ngx_uint_t          i;
+    ngx_mesh_route_t   *route;
+
+    if (old == NULL) {
+        return NGX_OK;
+    }
+
+    names = ngx_palloc(temp, (ngone + 1) * sizeof(ngx_str_t *));
+    if (names == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < ngone; i++) {
+        names[i] = &gone[i];
+    }
+
+    ngx_qsort(names, ngone, sizeof(ngx_str_t *), ngx_mesh_rules_cmp_name);
+
+    for (i = 0; i < old->nroutes; i++) {
+        route = old->routes[i];
+
+        if (!ngx_mesh_rules_gone(names, ngone, &route->rule->name)) {
+            route->refs++;
+            set->routes[set->nroutes++] = route;
+            set->grouped |= route->grouped;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_mesh_rules_gone(ngx_str_t **gone, ngx_uint_t n, ngx_str_t *name)
+{
+    int         rc;
+    ngx_uint_t  from, middle;
+
+    from = 0;
+
+    while (from < n) {
+        middle = from + (n - from) / 2;
+
+        rc = ngx_mesh_rules_cmp_name(&name, &gone[middle]);
+
+        if (rc == 0) {
+            return 1;
+        }
+
+        if (rc < 0) {
+            n = middle;
+
+        } else {
+            from = middle + 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* new routes, each at its place among those there are */
+
+static ngx_int_t
+ngx_mesh_rules_add(ngx_mesh_rules_t *set, ngx_mesh_rule_t *rules,
+    ngx_uint_t n, ngx_pool_t *temp, ngx_log_t *log)
+{
+    ngx_uint_t          i, at, last;
+    ngx_mesh_route_t  **added;
+
+    added = ngx_palloc(temp, (n + 1) * sizeof(ngx_mesh_route_t *));
+    if (added == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        added[i] = ngx_mesh_rules_route(&rules[i], log);
+
+        if (added[i] == NULL) {
+
+            while (i--) {
+                ngx_mesh_rules_drop(added[i]);
+            }
+
+            return NGX_ERROR;
+        }
+
+        set->grouped |= added[i]->grouped;
+    }
+
+    ngx_qsort(added, n, sizeof(ngx_mesh_route_t *), ngx_mesh_rules_cmp);
+
+    /* from the end, so that each is moved once */
+
+    last = set->nroutes;
+    set->nroutes += n;
+
+    for (at = set->nroutes; n; /* void */ ) {
+
+        if (last
+            && ngx_mesh_rules_cmp(&set->routes[last - 1], &added[n - 1]) > 0)
+        {
+            set->routes[--at] = set->routes[--last];
+
+        } else {
+            set->routes[--at] = added[--n];
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static int ngx_libc_cdecl
+ngx_mesh_rules_cmp_name(const void *one, const void *two)
+{
+    ngx_str_t  *a, *b;
+
+    a = *(ngx_str_t **) one;
+    b = *(ngx_str_t **) two;
+
+    return (int) ngx_memn2cmp(a->data, b->data, a->len, b->len);
 }
 
 
@@ -112,8 +228,8 @@ ngx_mesh_rules_cmp(const void *one, const void *two)
     ngx_int_t         config_a, config_b;
     ngx_mesh_rule_t  *a, *b;
 
-    a = *(ngx_mesh_rule_t **) one;
-    b = *(ngx_mesh_rule_t **) two;
+    a = (*(ngx_mesh_route_t **) one)->rule;
+    b = (*(ngx_mesh_route_t **) two)->rule;
 
     if (a->priority != b->priority) {
         return a->priority > b->priority ? -1 : 1;
@@ -147,8 +263,25 @@ ngx_mesh_rules_hold(ngx_mesh_rules_t *set)
 void
 ngx_mesh_rules_release(ngx_mesh_rules_t *set)
 {
-    if (--set->refs == 0) {
-        ngx_destroy_pool(set->pool);
+    ngx_uint_t  i;
+
+    if (--set->refs) {
+        return;
+    }
+
+    for (i = 0; i < set->nroutes; i++) {
+        ngx_mesh_rules_drop(set->routes[i]);
+    }
+
+    ngx_destroy_pool(set->pool);
+}
+
+
+static void
+ngx_mesh_rules_drop(ngx_mesh_route_t *route)
+{
+    if (--route->refs == 0) {
+        ngx_destroy_pool(route->pool);
     }
 }
 
@@ -183,42 +316,59 @@ ngx_mesh_route_final(ngx_mesh_route_t *route)
 }
 
 
-static ngx_mesh_rule_t *
-ngx_mesh_rules_copy(ngx_mesh_rule_t *rule, ngx_pool_t *pool)
-{
-    ngx_str_t         record;
-    ngx_mesh_rule_t  *copy;
+/* in a pool of its own, as many sets may share it */
 
-    copy = ngx_palloc(pool, sizeof(ngx_mesh_rule_t));
+static ngx_mesh_route_t *
+ngx_mesh_rules_route(ngx_mesh_rule_t *rule, ngx_log_t *log)
+{
+    ngx_str_t          record;
+    ngx_pool_t        *pool;
+    ngx_mesh_rule_t   *copy;
+    ngx_mesh_route_t  *route;
 
     record.len = ngx_mesh_rule_size(rule);
-    record.data = ngx_pnalloc(pool, record.len);
 
-    if (copy == NULL || record.data == NULL) {
+    /* what most of them need, in one piece */
+
+    pool = ngx_create_pool(ngx_align(sizeof(ngx_pool_t)
+                                     + sizeof(ngx_mesh_rule_t)
+                                     + sizeof(ngx_mesh_route_t)
+                                     + 4 * record.len, 64), log);
+    if (pool == NULL) {
         return NULL;
     }
 
-    ngx_mesh_rule_write(record.data, rule);
+    copy = ngx_palloc(pool, sizeof(ngx_mesh_rule_t));
+    record.data = ngx_pnalloc(pool, record.len);
+    route = NULL;
 
-    return ngx_mesh_rule_read(&record, copy, pool) == NGX_OK ? copy : NULL;
+    if (copy && record.data) {
+        ngx_mesh_rule_write(record.data, rule);
+
+        if (ngx_mesh_rule_read(&record, copy, pool) == NGX_OK) {
+            route = ngx_mesh_rules_layout(copy, pool);
+        }
+    }
+
+    if (route == NULL || ngx_mesh_rules_tests(route, log) != NGX_OK) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    return route;
 }
 
 
 /* what is compared stands together, the fewer lines of memory are read */
 
 static ngx_mesh_route_t *
-ngx_mesh_rules_route(ngx_mesh_rules_t *set, ngx_mesh_rule_t *rule)
+ngx_mesh_rules_layout(ngx_mesh_rule_t *rule, ngx_pool_t *pool)
 {
     size_t                size;
     u_char               *p;
     ngx_uint_t            i, j;
     ngx_mesh_route_t     *route;
     ngx_mesh_pattern_t   *pattern;
-
-    rule = ngx_mesh_rules_copy(rule, set->pool);
-    if (rule == NULL) {
-        return NULL;
-    }
 
     size = sizeof(ngx_mesh_route_t)
            + rule->nconditions * sizeof(ngx_mesh_test_t);
@@ -231,11 +381,13 @@ ngx_mesh_rules_route(ngx_mesh_rules_t *set, ngx_mesh_rule_t *rule)
         }
     }
 
-    route = ngx_pcalloc(set->pool, size);
+    route = ngx_pcalloc(pool, size);
     if (route == NULL) {
         return NULL;
     }
 
+    route->pool = pool;
+    route->refs = 1;
     route->rule = rule;
     route->tests = (ngx_mesh_test_t *) (route + 1);
 
@@ -268,8 +420,7 @@ ngx_mesh_rules_route(ngx_mesh_rules_t *set, ngx_mesh_rule_t *rule)
 
 
 static ngx_int_t
-ngx_mesh_rules_tests(ngx_mesh_rules_t *set, ngx_mesh_route_t *route,
-    ngx_array_t *names, ngx_log_t *log)
+ngx_mesh_rules_tests(ngx_mesh_route_t *route, ngx_log_t *log)
 {
     ngx_uint_t             i, j, n, percent, last;
     ngx_mesh_alt_t        *alt;
@@ -298,7 +449,7 @@ ngx_mesh_rules_tests(ngx_mesh_rules_t *set, ngx_mesh_route_t *route,
 
         test->condition = i;
 
-        if (ngx_mesh_rules_test(set, test, c, alt, names, log) != NGX_OK) {
+        if (ngx_mesh_rules_test(route, test, c, alt, log) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -333,9 +484,8 @@ ngx_mesh_rules_tests(ngx_mesh_rules_t *set, ngx_mesh_route_t *route,
 
 
 static ngx_int_t
-ngx_mesh_rules_test(ngx_mesh_rules_t *set, ngx_mesh_test_t *test,
-    ngx_mesh_condition_t *c, ngx_mesh_alt_t *alts, ngx_array_t *names,
-    ngx_log_t *log)
+ngx_mesh_rules_test(ngx_mesh_route_t *route, ngx_mesh_test_t *test,
+    ngx_mesh_condition_t *c, ngx_mesh_alt_t *alts, ngx_log_t *log)
 {
     ngx_uint_t  i;
 
@@ -349,21 +499,18 @@ ngx_mesh_rules_test(ngx_mesh_rules_t *set, ngx_mesh_test_t *test,
         test->nalts = 0;
 
     } else if (test->fact == NGX_MESH_FACT_CALLER
-               && ngx_mesh_rules_cidrs(test, c, set->pool) != NGX_OK)
+               && ngx_mesh_rules_cidrs(test, c, route->pool) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     if (c->fact.len && (test->fact >= NGX_MESH_NAMES || test->nalts == 0)) {
-        test->name = ngx_mesh_rules_name(names, &c->fact, set->pool);
-
-        if (test->name == NULL) {
-            return NGX_ERROR;
-        }
+        test->name = &c->fact;
     }
 
     for (i = 0; i < test->nalts; i++) {
-        if (ngx_mesh_rules_alt(set, &alts[i], &c->patterns[i], test->fact, log)
+        if (ngx_mesh_rules_alt(route, &alts[i], &c->patterns[i], test->fact,
+                               log)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -414,7 +561,7 @@ ngx_mesh_rules_cidrs(ngx_mesh_test_t *test, ngx_mesh_condition_t *c,
 
 
 static ngx_int_t
-ngx_mesh_rules_alt(ngx_mesh_rules_t *set, ngx_mesh_alt_t *alt,
+ngx_mesh_rules_alt(ngx_mesh_route_t *route, ngx_mesh_alt_t *alt,
     ngx_mesh_pattern_t *p, ngx_uint_t fact, ngx_log_t *log)
 {
     u_char     buf[512];
@@ -428,11 +575,11 @@ ngx_mesh_rules_alt(ngx_mesh_rules_t *set, ngx_mesh_alt_t *alt,
         && ngx_strlchr(p->value.data, p->value.data + p->value.len, '/'))
     {
         alt->name = NGX_MESH_NAME_KEY;
-        set->grouped = 1;
+        route->grouped = 1;
     }
 
     if (fact == NGX_MESH_FACT_GROUP) {
-        set->grouped = 1;
+        route->grouped = 1;
     }
 
     if (p->op != NGX_MESH_RULE_REGEX && p->op != NGX_MESH_RULE_NOCASE) {
@@ -442,44 +589,12 @@ ngx_mesh_rules_alt(ngx_mesh_rules_t *set, ngx_mesh_alt_t *alt,
     err.data = buf;
     err.len = sizeof(buf);
 
-    alt->regex = ngx_mesh_rule_compile(p, set->pool, &err);
+    alt->regex = ngx_mesh_rule_compile(p, route->pool, &err);
 
     if (alt->regex == NULL) {
         ngx_log_error(NGX_LOG_ERR, log, 0, "mesh: %V", &err);
         return NGX_OK;
     }
 
-    return ngx_mesh_alt_literal(alt, set->pool);
-}
-
-
-/* names that routes ask for are few, and told apart by where they are */
-
-static ngx_str_t *
-ngx_mesh_rules_name(ngx_array_t *names, ngx_str_t *name, ngx_pool_t *pool)
-{
-    ngx_str_t   *s, **known;
-    ngx_uint_t   i;
-
-    known = names->elts;
-
-    for (i = 0; i < names->nelts; i++) {
-        if (known[i]->len == name->len
-            && ngx_memcmp(known[i]->data, name->data, name->len) == 0)
-        {
-            return known[i];
-        }
-    }
-
-    s = ngx_palloc(pool, sizeof(ngx_str_t));
-    known = ngx_array_push(names);
-
-    if (s == NULL || known == NULL) {
-        return NULL;
-    }
-
-    *s = *name;
-    *known = s;
-
-    return s;
+    return ngx_mesh_alt_literal(alt, route->pool);
 }

@@ -57,10 +57,18 @@ typedef struct {
 /*
  * A set of the n rules, which are copied; order and priority are theirs.  One
  * reference is the caller's.  NULL: no memory.  An expression that cannot be
- * compiled here is logged, and never matches.
+ * compiled here is logged, and never matches; that of a denial always does.
  */
 ngx_mesh_rules_t *ngx_mesh_rules_create(ngx_mesh_rule_t *rules, ngx_uint_t n,
     ngx_log_t *log);
+
+/*
+ * The set without the rules of these names and with other rules: it shares
+ * what stays with the old one (NULL: an empty one), which remains as it is.
+ */
+ngx_mesh_rules_t *ngx_mesh_rules_change(ngx_mesh_rules_t *old, ngx_str_t *gone,
+    ngx_uint_t ngone, ngx_mesh_rule_t *rules, ngx_uint_t n, ngx_log_t *log);
+
 void ngx_mesh_rules_hold(ngx_mesh_rules_t *set);
 void ngx_mesh_rules_release(ngx_mesh_rules_t *set);
 

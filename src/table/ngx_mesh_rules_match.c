@@ -82,7 +82,11 @@ ngx_mesh_alt_regex(ngx_mesh_alt_t *alt, ngx_str_t *value)
     ngx_int_t  rc;
     ngx_str_t  text;
 
-    if (alt->regex == NULL || !ngx_mesh_alt_contains(alt, value)) {
+    if (alt->regex == NULL) {
+        return alt->closed;
+    }
+
+    if (!ngx_mesh_alt_contains(alt, value)) {
         return 0;
     }
 
@@ -181,7 +185,9 @@ ngx_mesh_route_fact_of(ngx_mesh_rules_call_t *call, ngx_str_t *name,
 {
     /* routes one after the other mostly ask the same */
 
-    if (call->name != name) {
+    if (call->name == NULL || call->name->len != name->len
+        || ngx_memcmp(call->name->data, name->data, name->len) != 0)
+    {
         ngx_str_null(&call->value);
         call->rc = call->fact(call->data, name, &call->value);
         call->name = name;

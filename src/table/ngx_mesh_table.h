@@ -157,9 +157,12 @@ ngx_mesh_service_t *ngx_mesh_live_find(ngx_str_t *group, ngx_str_t *interface,
 ngx_mesh_service_t *ngx_mesh_live_find_name(ngx_str_t *name);
 ngx_uint_t ngx_mesh_live_grouped(ngx_str_t *interface);
 
-/* the routes of the present revision, NULL: there are none; they belong to the
-   table, and are held or used until it is asked again */
-ngx_mesh_rules_t *ngx_mesh_live_rules(void);
+/*
+ * The routes of the present revision, NULL: there have been none yet; they
+ * belong to the table, and are held or used until it is asked again.
+ * NGX_ERROR: there is no memory for them now, these are older ones.
+ */
+ngx_int_t ngx_mesh_live_rules(ngx_mesh_rules_t **set);
 
 
 #endif /* _NGX_MESH_TABLE_H_INCLUDED_ */

@@ -10,7 +10,8 @@
 
 
 #include <time.h>
-#include "test.h"
+#include "unit.h"
+#include "ngx_mesh_rules.h"
 
 
 #define SAMPLES  65536

@@ -2,126 +2,14 @@
 /*
  * Copyright (C) nginx-mesh authors
  *
- * What rules need of nginx: pools are over plain malloc, so that every
- * allocation is one that the sanitizer knows; expressions are PCRE2's.
+ * What rules need of nginx beside pools; expressions are PCRE2's.
  */
 
 
-#include "test.h"
+#include "unit.h"
 
 
-static ngx_cycle_t       stub_cycle;
-volatile ngx_cycle_t    *ngx_cycle = &stub_cycle;
-
-ngx_uint_t               stub_pools;
-ngx_uint_t               stub_errors;
-
-
-ngx_pool_t *
-ngx_create_pool(size_t size, ngx_log_t *log)
-{
-    ngx_pool_t  *pool;
-
-    pool = calloc(1, sizeof(ngx_pool_t));
-
-    if (pool) {
-        stub_pools++;
-    }
-
-    return pool;
-}
-
-
-void
-ngx_destroy_pool(ngx_pool_t *pool)
-{
-    ngx_pool_large_t    *l, *next;
-    ngx_pool_cleanup_t  *c;
-
-    for (c = pool->cleanup; c; c = c->next) {
-        c->handler(c->data);
-    }
-
-    for (l = pool->large; l; l = next) {
-        next = l->next;
-        free(l->alloc);
-        free(l);
-    }
-
-    free(pool);
-    stub_pools--;
-}
-
-
-void *
-ngx_palloc(ngx_pool_t *pool, size_t size)
-{
-    ngx_pool_large_t  *l;
-
-#if (STUB_BLOCKS)
-
-    u_char  *p;
-
-    /* where memory comes from counts: as pools of nginx give it */
-
-    size = ngx_align(size, NGX_ALIGNMENT);
-    p = pool->d.last;
-
-    if (p && (size_t) (pool->d.end - p) >= size) {
-        pool->d.last = p + size;
-        return p;
-    }
-
-    if (size < STUB_BLOCKS) {
-        pool->d.last = NULL;
-        p = ngx_palloc(pool, STUB_BLOCKS);
-        pool->d.last = p + size;
-        pool->d.end = p + STUB_BLOCKS;
-        return p;
-    }
-
-#endif
-
-    l = malloc(sizeof(ngx_pool_large_t));
-    if (l == NULL) {
-        return NULL;
-    }
-
-    l->alloc = malloc(size ? size : 1);
-    l->next = pool->large;
-    pool->large = l;
-
-    return l->alloc;
-}
-
-
-void *
-ngx_pnalloc(ngx_pool_t *pool, size_t size)
-{
-    return ngx_palloc(pool, size);
-}
-
-
-void *
-ngx_pcalloc(ngx_pool_t *pool, size_t size)
-{
-    void  *p;
-
-    p = ngx_palloc(pool, size);
-
-    if (p) {
-        ngx_memzero(p, size);
-    }
-
-    return p;
-}
-
-
-ngx_int_t
-ngx_pfree(ngx_pool_t *pool, void *p)
-{
-    return NGX_DECLINED;
-}
+ngx_uint_t  stub_errors;
 
 
 ngx_pool_cleanup_t *
@@ -146,26 +34,6 @@ ngx_array_create(ngx_pool_t *p, ngx_uint_t n, size_t size)
     a = ngx_palloc(p, sizeof(ngx_array_t));
 
     return (a && ngx_array_init(a, p, n, size) == NGX_OK) ? a : NULL;
-}
-
-
-void *
-ngx_array_push(ngx_array_t *a)
-{
-    void  *p;
-
-    if (a->nelts == a->nalloc) {
-        p = ngx_palloc(a->pool, 2 * a->nalloc * a->size);
-        if (p == NULL) {
-            return NULL;
-        }
-
-        ngx_memcpy(p, a->elts, a->nelts * a->size);
-        a->elts = p;
-        a->nalloc *= 2;
-    }
-
-    return (u_char *) a->elts + a->size * a->nelts++;
 }
 
 

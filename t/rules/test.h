@@ -4,10 +4,16 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include "unit.h"
 #include "ngx_mesh_rules.h"
 
 
-extern ngx_uint_t  stub_pools;
-extern ngx_uint_t  stub_errors;
+/* of the rules that a test makes */
+extern ngx_pool_t  *pool;
+
+extern ngx_uint_t   stub_errors;
+
+
+/* sets.c */
+
+void sets(void);

@@ -14,6 +14,7 @@ static ngx_cycle_t       stub_cycle;
 volatile ngx_cycle_t    *ngx_cycle = &stub_cycle;
 
 ngx_uint_t               stub_pools;
+ngx_uint_t               stub_short;
 
 
 ngx_pool_t *
@@ -21,9 +22,14 @@ ngx_create_pool(size_t size, ngx_log_t *log)
 {
     ngx_pool_t  *pool;
 
+    if (stub_short && --stub_short == 0) {
+        return NULL;
+    }
+
     pool = calloc(1, sizeof(ngx_pool_t));
 
     if (pool) {
+        pool->max = size ? size : NGX_DEFAULT_POOL_SIZE;
         stub_pools++;
     }
 
@@ -34,7 +40,12 @@ ngx_create_pool(size_t size, ngx_log_t *log)
 void
 ngx_destroy_pool(ngx_pool_t *pool)
 {
-    ngx_pool_large_t  *l, *next;
+    ngx_pool_large_t    *l, *next;
+    ngx_pool_cleanup_t  *c;
+
+    for (c = pool->cleanup; c; c = c->next) {
+        c->handler(c->data);
+    }
 
     for (l = pool->large; l; l = next) {
         next = l->next;
@@ -51,6 +62,34 @@ void *
 ngx_palloc(ngx_pool_t *pool, size_t size)
 {
     ngx_pool_large_t  *l;
+
+#if (STUB_BLOCKS)
+
+    u_char  *p;
+
+    /* where memory comes from counts: as pools of nginx give it */
+
+    size = ngx_align(size, NGX_ALIGNMENT);
+    p = pool->d.last;
+
+    if (p && (size_t) (pool->d.end - p) >= size) {
+        pool->d.last = p + size;
+        return p;
+    }
+
+    if (size < pool->max) {
+        pool->d.last = NULL;
+        p = ngx_palloc(pool, pool->max);
+        pool->d.last = p + size;
+        pool->d.end = p + pool->max;
+        return p;
+    }
+
+#endif
+
+    if (stub_short && --stub_short == 0) {
+        return NULL;
+    }
 
     l = malloc(sizeof(ngx_pool_large_t));
     if (l == NULL) {

@@ -25,6 +25,7 @@ int is(ngx_str_t *s, const char *expected);
 
 
 extern ngx_uint_t  stub_pools;     /* not destroyed yet */
+extern ngx_uint_t  stub_short;     /* the allocation that fails, 0: none */
 
 
 #endif /* _UNIT_H_INCLUDED_ */
