@@ -155,6 +155,7 @@ typedef struct {
     unsigned          generic:1;   /* method came out of $invoke's arguments */
     unsigned          attachments:1;   /* attachments were found */
     unsigned          tried:1;     /* attachments were looked for */
+    unsigned          forced:1;    /* ... whatever the arguments' size */
     unsigned          damaged:1;   /* the body contradicts itself */
     unsigned          v202:1;      /* Dubbo protocol version 2.0.2: caller
                                       understands response attachments */

@@ -87,11 +87,12 @@ ngx_mesh_dubbo_facts(const ngx_mesh_codec_t *codec, u_char *p,
 
     forced = want & NGX_MESH_WANT_FORCED;
 
-    if (facts->attachments || (facts->tried && !forced)) {
+    if (facts->attachments || facts->forced || (facts->tried && !forced)) {
         return;
     }
 
     facts->tried = 1;
+    facts->forced = (forced != 0);
 
     if (facts->damaged || facts->args == NULL) {
         return;

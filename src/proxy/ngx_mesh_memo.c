@@ -181,6 +181,7 @@ ngx_mesh_memo_add(ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
     memo->facts = *facts;
     memo->facts.attachments = 0;
     memo->facts.tried = 0;
+    memo->facts.forced = 0;
     memo->facts.timeout = -1;
     memo->facts.classes = NULL;
     memo->facts.nclasses = 0;

@@ -550,6 +550,27 @@ budget(void)
        "damage within the budget is damage");
     test_done(&call);
     test_free(&b);
+
+    /* arguments that nothing follows are gone over once, whoever asks */
+
+    test_request(&b, 2, "Ljava/lang/Object;");
+    test_hex(&b, "'S' 0800");
+    test_byte(&b, 'a', 2048);
+    test_close(&b);
+
+    test_decode(&call, &b, ALL, TEST_SCRATCH);
+    ok(call.facts.forced && !call.facts.damaged && !call.facts.attachments,
+       "no attachments behind many arguments");
+
+    *call.facts.args = 0x40;
+
+    ngx_mesh_dubbo_codec.facts(&ngx_mesh_dubbo_codec, call.frame, &call.f,
+                               NGX_MESH_WANT_ATTACHMENTS
+                               | NGX_MESH_WANT_FORCED, &call.facts);
+    ok(!call.facts.damaged, "... are not looked for again");
+
+    test_done(&call);
+    test_free(&b);
 }
 
 
