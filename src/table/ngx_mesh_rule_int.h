@@ -71,10 +71,23 @@ typedef struct {
 } ngx_mesh_test_t;
 
 
+/* what a route is found by: exact values, or the beginning or end of a name */
+
+typedef struct {
+    uint64_t                hash;
+    uint32_t                affix;       /* its number */
+    uint32_t                length;      /* of its text */
+} ngx_mesh_key_t;
+
+
 struct ngx_mesh_route_s {
     ngx_pool_t             *pool;        /* that it is in */
     uint32_t                refs;        /* of the sets it is in */
     uint32_t                grouped;     /* it depends on the group */
+    uint32_t                mask;        /* names of the exact values that it
+                                            is found by, 0: by affixes */
+    uint32_t                nkeys;       /* 0: it is looked at every time */
+    ngx_mesh_key_t         *keys;
     ngx_mesh_test_t        *tests;       /* of names */
     ngx_mesh_test_t        *calls;       /* of what else is known */
     uint32_t                ntests;
@@ -209,6 +222,8 @@ ngx_mesh_hash_str(uint64_t h, ngx_str_t *s)
 
 /* ngx_mesh_rules_index.c */
 
+/* chooses what a route is found by, once for all sets that it will be in */
+ngx_int_t ngx_mesh_rules_keys(ngx_mesh_route_t *route);
 ngx_int_t ngx_mesh_rules_index(ngx_mesh_rules_t *set, ngx_pool_t *temp);
 
 

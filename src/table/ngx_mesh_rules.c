@@ -350,7 +350,10 @@ ngx_mesh_rules_route(ngx_mesh_rule_t *rule, ngx_log_t *log)
         }
     }
 
-    if (route == NULL || ngx_mesh_rules_tests(route, log) != NGX_OK) {
+    if (route == NULL
+        || ngx_mesh_rules_tests(route, log) != NGX_OK
+        || ngx_mesh_rules_keys(route) != NGX_OK)
+    {
         ngx_destroy_pool(pool);
         return NULL;
     }

@@ -36,7 +36,6 @@ typedef struct {
 
 typedef struct {
     ngx_mesh_rules_t    *set;
-    ngx_pool_t          *pool;
     ngx_array_t          keys;           /* ngx_mesh_index_key_t */
     ngx_array_t          rest;           /* uint32_t */
     ngx_array_t          signatures;
@@ -46,6 +45,12 @@ typedef struct {
 
 
 static ngx_int_t ngx_mesh_index_route(ngx_mesh_index_t *index, ngx_uint_t n);
+static ngx_int_t ngx_mesh_index_signature(ngx_mesh_index_t *index,
+    ngx_uint_t mask);
+static ngx_int_t ngx_mesh_index_length(ngx_mesh_index_t *index,
+    ngx_mesh_key_t *key);
+static ngx_int_t ngx_mesh_index_keys(ngx_mesh_route_t *route,
+    ngx_array_t *keys);
 static ngx_uint_t ngx_mesh_index_exact(ngx_mesh_test_t *test);
 static ngx_mesh_test_t *ngx_mesh_index_affixed(ngx_mesh_route_t *route,
     ngx_uint_t names);
@@ -53,14 +58,14 @@ static ngx_uint_t ngx_mesh_index_affix_of(ngx_mesh_alt_t *alt,
     ngx_str_t *text);
 static ngx_uint_t ngx_mesh_index_choose(ngx_mesh_route_t *route,
     ngx_mesh_test_t **chosen);
-static ngx_int_t ngx_mesh_index_signature(ngx_mesh_index_t *index,
-    ngx_uint_t n, ngx_mesh_test_t **chosen, ngx_uint_t mask);
-static ngx_int_t ngx_mesh_index_values(ngx_mesh_index_t *index, ngx_uint_t n,
-    ngx_mesh_test_t **chosen, uint64_t seed);
-static ngx_int_t ngx_mesh_index_affix(ngx_mesh_index_t *index, ngx_uint_t n,
-    ngx_mesh_test_t *test);
-static ngx_int_t ngx_mesh_index_key(ngx_mesh_index_t *index, uint64_t hash,
-    ngx_uint_t n, ngx_uint_t affix);
+static ngx_int_t ngx_mesh_index_exacts(ngx_mesh_route_t *route,
+    ngx_array_t *keys, ngx_mesh_test_t **chosen, ngx_uint_t mask);
+static ngx_int_t ngx_mesh_index_values(ngx_array_t *keys,
+    ngx_mesh_test_t **tests, uint64_t seed);
+static ngx_int_t ngx_mesh_index_affix(ngx_mesh_route_t *route,
+    ngx_array_t *keys, ngx_mesh_test_t *test);
+static ngx_int_t ngx_mesh_index_key(ngx_array_t *keys, uint64_t hash,
+    ngx_uint_t affix, size_t length);
 static ngx_int_t ngx_mesh_index_finish(ngx_mesh_index_t *index);
 static ngx_int_t ngx_mesh_index_slots(ngx_mesh_index_t *index);
 static ngx_int_t ngx_mesh_index_affixes(ngx_mesh_index_t *index);
@@ -91,7 +96,6 @@ ngx_mesh_rules_index(ngx_mesh_rules_t *set, ngx_pool_t *temp)
     ngx_memzero(&index, sizeof(ngx_mesh_index_t));
 
     index.set = set;
-    index.pool = temp;
 
     if (ngx_array_init(&index.keys, temp, set->nroutes + 1,
                        sizeof(ngx_mesh_index_key_t))
@@ -125,43 +129,149 @@ ngx_mesh_rules_index(ngx_mesh_rules_t *set, ngx_pool_t *temp)
 static ngx_int_t
 ngx_mesh_index_route(ngx_mesh_index_t *index, ngx_uint_t n)
 {
-    uint32_t          *rest;
-    ngx_uint_t         mask;
-    ngx_mesh_test_t   *test, *chosen[NGX_MESH_NAMES];
-    ngx_mesh_route_t  *route;
+    uint32_t              *rest;
+    ngx_uint_t             i;
+    ngx_mesh_key_t        *found;
+    ngx_mesh_route_t      *route;
+    ngx_mesh_index_key_t  *key;
 
     route = index->set->routes[n];
+
+    if (route->nkeys == 0) {
+        rest = ngx_array_push(&index->rest);
+        if (rest == NULL) {
+            return NGX_ERROR;
+        }
+
+        *rest = (uint32_t) n;
+
+        return NGX_OK;
+    }
+
+    if (route->mask
+        && ngx_mesh_index_signature(index, route->mask) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < route->nkeys; i++) {
+        found = &route->keys[i];
+
+        key = ngx_array_push(&index->keys);
+
+        if (key == NULL
+            || (!route->mask && ngx_mesh_index_length(index, found) != NGX_OK))
+        {
+            return NGX_ERROR;
+        }
+
+        key->hash = found->hash;
+        key->position = (uint32_t) n;
+        key->affix = !route->mask;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_index_signature(ngx_mesh_index_t *index, ngx_uint_t mask)
+{
+    ngx_uint_t             i;
+    ngx_mesh_signature_t  *s;
+
+    s = index->signatures.elts;
+
+    for (i = 0; i < index->signatures.nelts; i++) {
+        if (s[i].mask == mask) {
+            return NGX_OK;
+        }
+    }
+
+    s = ngx_array_push(&index->signatures);
+    if (s == NULL) {
+        return NGX_ERROR;
+    }
+
+    s->mask = mask;
+    s->seed = ngx_mesh_index_seed(1, mask);
+    index->set->hashed |= mask;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_index_length(ngx_mesh_index_t *index, ngx_mesh_key_t *key)
+{
+    uint32_t     *length;
+    ngx_uint_t    i;
+    ngx_array_t  *lengths;
+
+    index->naffixes++;
+
+    lengths = &index->lengths[key->affix];
+    length = lengths->elts;
+
+    for (i = 0; i < lengths->nelts; i++) {
+        if (length[i] == key->length) {
+            return NGX_OK;
+        }
+    }
+
+    length = ngx_array_push(lengths);
+    if (length == NULL) {
+        return NGX_ERROR;
+    }
+
+    *length = key->length;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_mesh_rules_keys(ngx_mesh_route_t *route)
+{
+    ngx_array_t  keys;
+
+    if (ngx_array_init(&keys, route->pool, 1, sizeof(ngx_mesh_key_t))
+        != NGX_OK
+        || ngx_mesh_index_keys(route, &keys) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    route->keys = keys.elts;
+    route->nkeys = keys.nelts;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_index_keys(ngx_mesh_route_t *route, ngx_array_t *keys)
+{
+    ngx_uint_t        mask;
+    ngx_mesh_test_t  *test, *chosen[NGX_MESH_NAMES];
 
     mask = ngx_mesh_index_choose(route, chosen);
 
     if (mask & NGX_MESH_INDEX_STRONG) {
-        return ngx_mesh_index_signature(index, n, chosen, mask);
+        return ngx_mesh_index_exacts(route, keys, chosen, mask);
     }
 
     test = ngx_mesh_index_affixed(route, NGX_MESH_INDEX_STRONG);
 
-    if (test) {
-        return ngx_mesh_index_affix(index, n, test);
+    if (test == NULL && mask) {
+        return ngx_mesh_index_exacts(route, keys, chosen, mask);
     }
 
-    if (mask) {
-        return ngx_mesh_index_signature(index, n, chosen, mask);
+    if (test == NULL) {
+        test = ngx_mesh_index_affixed(route, ~0);
     }
 
-    test = ngx_mesh_index_affixed(route, ~0);
-
-    if (test) {
-        return ngx_mesh_index_affix(index, n, test);
-    }
-
-    rest = ngx_array_push(&index->rest);
-    if (rest == NULL) {
-        return NGX_ERROR;
-    }
-
-    *rest = (uint32_t) n;
-
-    return NGX_OK;
+    return test ? ngx_mesh_index_affix(route, keys, test) : NGX_OK;
 }
 
 
@@ -285,34 +395,11 @@ ngx_mesh_index_choose(ngx_mesh_route_t *route, ngx_mesh_test_t **chosen)
 
 
 static ngx_int_t
-ngx_mesh_index_signature(ngx_mesh_index_t *index, ngx_uint_t n,
+ngx_mesh_index_exacts(ngx_mesh_route_t *route, ngx_array_t *keys,
     ngx_mesh_test_t **chosen, ngx_uint_t mask)
 {
-    ngx_uint_t             i, k;
-    ngx_mesh_test_t       *tests[NGX_MESH_NAMES + 1];
-    ngx_mesh_signature_t  *s;
-
-    s = index->signatures.elts;
-
-    for (i = 0; i < index->signatures.nelts; i++) {
-        if (s[i].mask == mask) {
-            break;
-        }
-    }
-
-    if (i == index->signatures.nelts) {
-        s = ngx_array_push(&index->signatures);
-        if (s == NULL) {
-            return NGX_ERROR;
-        }
-
-        s->mask = mask;
-        s->seed = ngx_mesh_index_seed(1, mask);
-        index->set->hashed |= mask;
-
-    } else {
-        s += i;
-    }
+    ngx_uint_t        i, k;
+    ngx_mesh_test_t  *tests[NGX_MESH_NAMES + 1];
 
     for (i = 0, k = 0; i < NGX_MESH_NAMES; i++) {
         if (mask & 1 << i) {
@@ -322,25 +409,27 @@ ngx_mesh_index_signature(ngx_mesh_index_t *index, ngx_uint_t n,
 
     tests[k] = NULL;
 
-    return ngx_mesh_index_values(index, n, tests, s->seed);
+    route->mask = (uint32_t) mask;
+
+    return ngx_mesh_index_values(keys, tests, ngx_mesh_index_seed(1, mask));
 }
 
 
 static ngx_int_t
-ngx_mesh_index_values(ngx_mesh_index_t *index, ngx_uint_t n,
-    ngx_mesh_test_t **tests, uint64_t seed)
+ngx_mesh_index_values(ngx_array_t *keys, ngx_mesh_test_t **tests,
+    uint64_t seed)
 {
     uint64_t    hash;
     ngx_uint_t  i;
 
     if (*tests == NULL) {
-        return ngx_mesh_index_key(index, seed, n, 0);
+        return ngx_mesh_index_key(keys, seed, 0, 0);
     }
 
     for (i = 0; i < (*tests)->nalts; i++) {
         hash = ngx_mesh_hash_str(0, &(*tests)->alts[i].value);
 
-        if (ngx_mesh_index_values(index, n, tests + 1,
+        if (ngx_mesh_index_values(keys, tests + 1,
                                   ngx_mesh_hash_mix(seed, hash))
             != NGX_OK)
         {
@@ -353,36 +442,18 @@ ngx_mesh_index_values(ngx_mesh_index_t *index, ngx_uint_t n,
 
 
 static ngx_int_t
-ngx_mesh_index_affix(ngx_mesh_index_t *index, ngx_uint_t n,
+ngx_mesh_index_affix(ngx_mesh_route_t *route, ngx_array_t *keys,
     ngx_mesh_test_t *test)
 {
     size_t       j;
-    uint32_t    *length;
     ngx_str_t    text;
-    ngx_uint_t   i, k, affix;
+    ngx_uint_t   i, affix;
 
     for (i = 0; i < test->nalts; i++) {
         affix = ngx_mesh_index_affix_of(&test->alts[i], &text);
 
-        length = index->lengths[affix].elts;
-
-        for (k = 0; k < index->lengths[affix].nelts; k++) {
-            if (length[k] == text.len) {
-                break;
-            }
-        }
-
-        if (k == index->lengths[affix].nelts) {
-            length = ngx_array_push(&index->lengths[affix]);
-            if (length == NULL) {
-                return NGX_ERROR;
-            }
-
-            *length = (uint32_t) text.len;
-        }
-
         if (affix >= NGX_MESH_NAMES) {
-            text.data = ngx_pnalloc(index->pool, text.len + 1);
+            text.data = ngx_pnalloc(route->pool, text.len + 1);
             if (text.data == NULL) {
                 return NGX_ERROR;
             }
@@ -392,16 +463,14 @@ ngx_mesh_index_affix(ngx_mesh_index_t *index, ngx_uint_t n,
             }
         }
 
-        if (ngx_mesh_index_key(index,
+        if (ngx_mesh_index_key(keys,
                                ngx_mesh_hash_str(ngx_mesh_index_seed(2, affix),
                                                  &text),
-                               n, 1)
+                               affix, text.len)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
-
-        index->naffixes++;
     }
 
     return NGX_OK;
@@ -409,19 +478,19 @@ ngx_mesh_index_affix(ngx_mesh_index_t *index, ngx_uint_t n,
 
 
 static ngx_int_t
-ngx_mesh_index_key(ngx_mesh_index_t *index, uint64_t hash, ngx_uint_t n,
-    ngx_uint_t affix)
+ngx_mesh_index_key(ngx_array_t *keys, uint64_t hash, ngx_uint_t affix,
+    size_t length)
 {
-    ngx_mesh_index_key_t  *key;
+    ngx_mesh_key_t  *key;
 
-    key = ngx_array_push(&index->keys);
+    key = ngx_array_push(keys);
     if (key == NULL) {
         return NGX_ERROR;
     }
 
     key->hash = hash;
-    key->position = (uint32_t) n;
     key->affix = (uint32_t) affix;
+    key->length = (uint32_t) length;
 
     return NGX_OK;
 }
