@@ -67,7 +67,8 @@ typedef struct {
     uint32_t                percent;     /* of 10000, above: no percentage */
     ngx_mesh_alt_t         *alts;
     ngx_array_t            *cidrs;       /* of fact "caller" */
-    ngx_str_t              *name;        /* of a fact that is asked for */
+    ngx_str_t              *name;        /* of a fact that is asked for, the
+                                            same for the same name */
 } ngx_mesh_test_t;
 
 

@@ -25,6 +25,8 @@ static int ngx_libc_cdecl ngx_mesh_rules_cmp(const void *one,
     const void *two);
 static ngx_mesh_route_t *ngx_mesh_rules_route(ngx_mesh_rule_t *rule,
     ngx_log_t *log);
+static ngx_str_t *ngx_mesh_rules_name(ngx_str_t *name, ngx_pool_t *pool);
+static void ngx_mesh_rules_forget(void *data);
 static ngx_mesh_route_t *ngx_mesh_rules_layout(ngx_mesh_rule_t *rule,
     ngx_pool_t *pool);
 static void ngx_mesh_rules_drop(ngx_mesh_route_t *route);
@@ -37,6 +39,25 @@ static ngx_int_t ngx_mesh_rules_cidrs(ngx_mesh_test_t *test,
 static ngx_int_t ngx_mesh_rules_alt(ngx_mesh_route_t *route,
     ngx_mesh_alt_t *alt, ngx_mesh_pattern_t *p, ngx_uint_t fact,
     ngx_log_t *log);
+
+
+/*
+ * Names that routes ask for: many ask for few, so that one is told from another
+ * by where it is, and is near when it is needed.
+ */
+
+#define NGX_MESH_RULES_NAMES  256
+
+typedef struct ngx_mesh_rules_name_s  ngx_mesh_rules_name_t;
+
+struct ngx_mesh_rules_name_s {
+    ngx_str_t               name;
+    ngx_uint_t              refs;
+    ngx_mesh_rules_name_t  *next;
+};
+
+
+static ngx_mesh_rules_name_t  *ngx_mesh_rules_names[NGX_MESH_RULES_NAMES];
 
 
 ngx_mesh_rules_t *
@@ -362,6 +383,77 @@ ngx_mesh_rules_route(ngx_mesh_rule_t *rule, ngx_log_t *log)
 }
 
 
+/* it stays as long as the pool */
+
+static ngx_str_t *
+ngx_mesh_rules_name(ngx_str_t *name, ngx_pool_t *pool)
+{
+    ngx_pool_cleanup_t      *cln;
+    ngx_mesh_rules_name_t   *n, **bucket;
+
+    bucket = &ngx_mesh_rules_names[ngx_mesh_hash_str(0, name)
+                                   % NGX_MESH_RULES_NAMES];
+
+    cln = ngx_pool_cleanup_add(pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    for (n = *bucket; n; n = n->next) {
+        if (n->name.len == name->len
+            && ngx_memcmp(n->name.data, name->data, name->len) == 0)
+        {
+            break;
+        }
+    }
+
+    if (n == NULL) {
+        n = ngx_alloc(sizeof(ngx_mesh_rules_name_t) + name->len, pool->log);
+        if (n == NULL) {
+            return NULL;
+        }
+
+        n->name.len = name->len;
+        n->name.data = (u_char *) n + sizeof(ngx_mesh_rules_name_t);
+        ngx_memcpy(n->name.data, name->data, name->len);
+
+        n->refs = 0;
+        n->next = *bucket;
+        *bucket = n;
+    }
+
+    n->refs++;
+
+    cln->handler = ngx_mesh_rules_forget;
+    cln->data = n;
+
+    return &n->name;
+}
+
+
+static void
+ngx_mesh_rules_forget(void *data)
+{
+    ngx_mesh_rules_name_t *n = data;
+
+    ngx_mesh_rules_name_t  **prev;
+
+    if (--n->refs) {
+        return;
+    }
+
+    prev = &ngx_mesh_rules_names[ngx_mesh_hash_str(0, &n->name)
+                                 % NGX_MESH_RULES_NAMES];
+
+    while (*prev != n) {
+        prev = &(*prev)->next;
+    }
+
+    *prev = n->next;
+    ngx_free(n);
+}
+
+
 /* what is compared stands together, the fewer lines of memory are read */
 
 static ngx_mesh_route_t *
@@ -508,7 +600,11 @@ ngx_mesh_rules_test(ngx_mesh_route_t *route, ngx_mesh_test_t *test,
     }
 
     if (c->fact.len && (test->fact >= NGX_MESH_NAMES || test->nalts == 0)) {
-        test->name = &c->fact;
+        test->name = ngx_mesh_rules_name(&c->fact, route->pool);
+
+        if (test->name == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     for (i = 0; i < test->nalts; i++) {

@@ -185,9 +185,7 @@ ngx_mesh_route_fact_of(ngx_mesh_rules_call_t *call, ngx_str_t *name,
 {
     /* routes one after the other mostly ask the same */
 
-    if (call->name == NULL || call->name->len != name->len
-        || ngx_memcmp(call->name->data, name->data, name->len) != 0)
-    {
+    if (call->name != name) {
         ngx_str_null(&call->value);
         call->rc = call->fact(call->data, name, &call->value);
         call->name = name;

@@ -18,6 +18,9 @@ ngx_pool_cleanup_add(ngx_pool_t *pool, size_t size)
     ngx_pool_cleanup_t  *c;
 
     c = ngx_pcalloc(pool, sizeof(ngx_pool_cleanup_t));
+    if (c == NULL) {
+        return NULL;
+    }
 
     c->next = pool->cleanup;
     pool->cleanup = c;

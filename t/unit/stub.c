@@ -44,7 +44,9 @@ ngx_destroy_pool(ngx_pool_t *pool)
     ngx_pool_cleanup_t  *c;
 
     for (c = pool->cleanup; c; c = c->next) {
-        c->handler(c->data);
+        if (c->handler) {
+            c->handler(c->data);
+        }
     }
 
     for (l = pool->large; l; l = next) {
