@@ -14,7 +14,7 @@ use Test::More;
 use lib "$FindBin::Bin/codec";
 use Build;
 
-my @common = qw(t/codec/test.c t/codec/stub.c);
+my @common = qw(t/unit/tap.c t/codec/test.c t/codec/stub.c);
 
 
 sub slurp {

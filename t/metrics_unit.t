@@ -15,7 +15,7 @@ use Mesh::Unit;
 use Prometheus;
 
 my $program = Mesh::Unit::build('metrics',
-    sources => [qw(t/metrics/*.c src/table/ngx_mesh_metrics*.c
+    sources => [qw(t/unit/tap.c t/metrics/*.c src/table/ngx_mesh_metrics*.c
                    src/codec/ngx_mesh_utf8.c)],
     rooms => [qw(codec table)],
 );

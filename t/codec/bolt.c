@@ -295,7 +295,7 @@ test_checksum(void)
     test_decode(&call, &b, NGX_MESH_WANT_NAMES, 0);
     ok(call.rc == NGX_OK && call.f.check && call.f.bad == 0,
        "checksum: right");
-    test_done(&call);
+    test_drop(&call);
 
     /* every bit of it counts; those of the header may say something else */
 
@@ -306,7 +306,7 @@ test_checksum(void)
         test_decode(&call, &b, NGX_MESH_WANT_NAMES, 0);
         wrong += (call.rc != NGX_OK || call.f.bad != NGX_MESH_BAD_CHECKSUM
                   || call.f.id != 0x11223344);
-        test_done(&call);
+        test_drop(&call);
         b.data[n / 8] ^= (u_char) (1 << n % 8);
     }
 
@@ -315,7 +315,7 @@ test_checksum(void)
     b.data[9] ^= 1;
     test_decode(&call, &b, NGX_MESH_WANT_NAMES, 0);
     ok(call.f.bad == NGX_MESH_BAD_CHECKSUM, "checksum: of the id too");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 
     /* corrected is the same as computed */
@@ -656,5 +656,5 @@ main(void)
     test_kinds();
     test_heartbeats();
 
-    return done();
+    return test_done();
 }

@@ -272,21 +272,21 @@ names(void)
     ok(c.rc == NGX_OK && c.facts.names && !c.facts.damaged
        && test_is(&c.facts.interface, "a") && test_is(&c.facts.version, "1")
        && test_is(&c.facts.method, "tell"), "service, version and method");
-    test_done(&c);
+    test_drop(&c);
 
     decode(&p, &c, "'TY' 01 00 00000001 00000004 01'a' 09'x'");
     ok(c.rc == NGX_OK && c.facts.damaged && test_is(&c.facts.interface, "a")
        && c.facts.method.len == 0, "a method beyond the frame");
-    test_done(&c);
+    test_drop(&c);
 
     decode(&p, &c, "'TY' 01 00 00000001 00000002 ff'x'");
     ok(c.rc == NGX_OK && !c.facts.names && c.facts.damaged,
        "a service beyond the frame");
-    test_done(&c);
+    test_drop(&c);
 
     decode(&p, &c, "'TY' 01 00 00000001 00000000");
     ok(c.rc == NGX_OK && !c.facts.names, "no body");
-    test_done(&c);
+    test_drop(&c);
 }
 
 
@@ -311,7 +311,7 @@ maps(void)
     ok(test_is(&c.facts.group, "2"), "the last one of a name is the fact");
     ok(p.codec.attachment(&p.codec, &c.facts, &name, &value) == NGX_OK
        && test_is(&value, "2"), "and the attachment");
-    test_done(&c);
+    test_drop(&c);
 
     decode(&p, &c, "'TY' 01 00 00000001 0000000a 01'a' 01'b' 01'g' 01'1' "
                    "09'k'");
@@ -319,7 +319,7 @@ maps(void)
        "what is whole before damage counts");
     ok(p.codec.attachment(&p.codec, &c.facts, &name, &value) == NGX_OK
        && test_is(&value, "1"), "also as an attachment");
-    test_done(&c);
+    test_drop(&c);
 }
 
 
@@ -358,13 +358,13 @@ late(void)
     ok(memcmp(c.frame + 37, "\1\2\3\4", 4) == 0
        && memcmp(c.frame + 16, "123456789012345678901", 21) == 0,
        "and may write another");
-    test_done(&c);
+    test_drop(&c);
 
     decode(&p, &c, "'TY' 01 00 00000000 00000019 7fffffff"
                    "'123456789012345678901'");
     ok(c.rc == NGX_OK && c.f.bad == NGX_MESH_BAD_COMMAND,
        "a name that lies does not end the stream");
-    test_done(&c);
+    test_drop(&c);
 }
 
 
@@ -422,5 +422,5 @@ main(void)
     late();
     errors();
 
-    return done();
+    return test_done();
 }

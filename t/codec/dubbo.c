@@ -99,7 +99,7 @@ event(ngx_uint_t kind, const char *hex, const char *what)
 
     test_decode(&call, &b, 0, 0);
     ok(call.rc == NGX_OK && call.f.kind == kind, "event: %s", what);
-    test_done(&call);
+    test_drop(&call);
 
     test_free(&b);
 }
@@ -381,7 +381,7 @@ result(ngx_uint_t expected, const char *hex, const char *what)
     ok(call.rc == NGX_OK
        && codec->result(codec, call.frame, &call.f) == expected,
        "result: %s", what);
-    test_done(&call);
+    test_drop(&call);
 
     test_free(&b);
 }
@@ -476,5 +476,5 @@ main(int argc, char **argv)
     results();
     names();
 
-    return done();
+    return test_done();
 }

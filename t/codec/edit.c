@@ -162,7 +162,7 @@ written(vector_t *v, ngx_mesh_edit_t *edit, size_t size, test_buf_t *b,
     }
 
     free(dst);
-    test_done(&call);
+    test_drop(&call);
 
     return rc;
 }
@@ -218,7 +218,7 @@ fields(vector_t *v)
     ok(edited(v, &edit, &call, 0)
        && call.facts.attachments == v->call.facts.attachments,
        "%s: nothing to do", v->name);
-    test_done(&call);
+    test_drop(&call);
 
     edit.nfields = 1;
     test_str(&set[0].name, "x-mesh-new");
@@ -227,13 +227,13 @@ fields(vector_t *v)
        && test_attachment_is(&call, "x-mesh-new",
                              "a \"b\" \\ \xc3\xbc \xf0\x9f\x98\x80"),
        "%s: one set", v->name);
-    test_done(&call);
+    test_drop(&call);
 
     set[0].remove = 1;
     ok(edited(v, &edit, &call, 0)
        && test_attachment(&call, "x-mesh-new", &value) == NGX_DECLINED,
        "%s: one removed that is not there", v->name);
-    test_done(&call);
+    test_drop(&call);
 
     edit.nfields = 2;
     set[1].name = set[0].name;
@@ -241,7 +241,7 @@ fields(vector_t *v)
     ok(edited(v, &edit, &call, 0)
        && test_attachment_is(&call, "x-mesh-new", ""),
        "%s: one removed and set", v->name);
-    test_done(&call);
+    test_drop(&call);
 
     for (i = 0, n = 0; i < v->n; i++) {
         edit.nfields = 1;
@@ -252,14 +252,14 @@ fields(vector_t *v)
         rewritten = edited(v, &edit, &call, FACTS);
         ok(rewritten && test_attachment_is(&call, v->names[i], "other"),
            "%s: %s set", v->name, v->names[i]);
-        test_done(&call);
+        test_drop(&call);
 
         set[0].remove = 1;
         rewritten = edited(v, &edit, &call, FACTS);
         ok(rewritten
            && test_attachment(&call, v->names[i], &value) == NGX_DECLINED,
            "%s: %s removed", v->name, v->names[i]);
-        test_done(&call);
+        test_drop(&call);
     }
 
     for (i = 0; i < v->n; i++) {
@@ -275,7 +275,7 @@ fields(vector_t *v)
     }
 
     ok(rewritten && n == 0, "%s: all removed", v->name);
-    test_done(&call);
+    test_drop(&call);
 }
 
 
@@ -298,20 +298,20 @@ rewrites(vector_t *v)
        && test_is(&call.facts.version, "9.8.7-mesh")
        && (bolt || test_attachment_is(&call, "version", "9.8.7-mesh")),
        "%s: version", v->name);
-    test_done(&call);
+    test_drop(&call);
 
     test_str(&edit.version, "");
     ok(edited(v, &edit, &call, VERSION) && call.facts.version.len == 0
        && test_attachment(&call, "version", &value) == NGX_DECLINED,
        "%s: no version", v->name);
-    test_done(&call);
+    test_drop(&call);
 
     edit.rewrite_group = 1;
     test_str(&edit.version, "2.0");
     ok(edited(v, &edit, &call, VERSION|GROUP)
        && test_is(&call.facts.version, "2.0") && call.facts.group.len == 0,
        "%s: version, and no group", v->name);
-    test_done(&call);
+    test_drop(&call);
 
     test_str(&edit.group, "green");
 
@@ -328,12 +328,12 @@ rewrites(vector_t *v)
        && test_is(&call.facts.group, "green")
        && test_attachment_is(&call, "group", "green"),
        "%s: version and group", v->name);
-    test_done(&call);
+    test_drop(&call);
 
     edit.rewrite_version = 0;
     ok(edited(v, &edit, &call, GROUP)
        && test_is(&call.facts.group, "green"), "%s: group", v->name);
-    test_done(&call);
+    test_drop(&call);
 }
 
 
@@ -396,7 +396,7 @@ truncated(vector_t *v)
         }
 
         free(dst);
-        test_done(&call);
+        test_drop(&call);
     }
 
     ok(passed, "%s: cut short anywhere", v->name);
@@ -424,7 +424,7 @@ check(vector_t *v)
         truncated(v);
     }
 
-    test_done(&v->call);
+    test_drop(&v->call);
 }
 
 
@@ -473,5 +473,5 @@ main(int argc, char **argv)
 
     free(line);
 
-    return done();
+    return test_done();
 }

@@ -66,7 +66,7 @@ written(test_buf_t *b, test_buf_t *result)
     }
 
     free(dst);
-    test_done(&call);
+    test_drop(&call);
     clear();
 
     return rc;
@@ -224,7 +224,7 @@ longer(ngx_uint_t serial)
     ok(test_attachment_is(&decoded, "k", text),
        "a long value: read in %d", (int) serial);
 
-    test_done(&decoded);
+    test_drop(&decoded);
     test_free(&result);
     free(text);
 }
@@ -438,5 +438,5 @@ main(int argc, char **argv)
     headers();
     props();
 
-    return done();
+    return test_done();
 }

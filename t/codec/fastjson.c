@@ -66,7 +66,7 @@ attachment(const char *value, const char *expected, const char *what)
        && test_attachment(&call, "nope", &s) == NGX_DECLINED,
        "JSONB: %s, and no other", what);
 
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -184,7 +184,7 @@ broken(const char *map, int damaged, const char *what)
        && test_attachment(&call, "k", &s) == NGX_DECLINED,
        "JSONB: %s", what);
 
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -233,7 +233,7 @@ damage(void)
         test_decode(&call, &b, ALL, TEST_SCRATCH);
         ok(call.facts.damaged, "JSONB: deep %s",
            n == 0 ? "objects" : n == 1 ? "arrays of one" : "arrays");
-        test_done(&call);
+        test_drop(&call);
         test_free(&b);
     }
 }
@@ -273,7 +273,7 @@ frames(void)
     ok(test_attachment_is(&call, "_to", "70")
        && test_attachment_is(&call, "application", "x"),
        "JSONB: attachments of a generic call");
-    test_done(&call);
+    test_drop(&call);
 
     /* without scratch memory the name that is UTF-16 is absent */
 
@@ -281,7 +281,7 @@ frames(void)
     ok(!call.facts.names && !call.facts.damaged
        && call.facts.interface.len == 0
        && test_is(&call.facts.method, "sayHello"), "JSONB: no scratch memory");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 
     /* keys are compared as they stand in the frame */
@@ -296,7 +296,7 @@ frames(void)
        && test_attachment_is(&call, "kk", "b")
        && test_attachment_is(&call, "nn", "d")
        && test_attachment_is(&call, "z", "g"), "JSONB: keys");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 
     /* documents carry lengths, so that long arguments cost nothing */
@@ -310,7 +310,7 @@ frames(void)
     test_decode(&call, &b, NGX_MESH_WANT_NAMES | NGX_MESH_WANT_ATTACHMENTS,
                 TEST_SCRATCH);
     ok(test_is(&call.facts.group, "g"), "JSONB: no budget");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 
     /* an argument's length beyond the frame */
@@ -321,7 +321,7 @@ frames(void)
     test_decode(&call, &b, NGX_MESH_WANT_NAMES | NGX_MESH_WANT_ATTACHMENTS,
                 TEST_SCRATCH);
     ok(call.facts.names && call.facts.damaged, "JSONB: a huge document");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 
     test_request(&b, 23, "I");
@@ -329,7 +329,7 @@ frames(void)
     test_close(&b);
     test_decode(&call, &b, ALL, TEST_SCRATCH);
     ok(call.facts.names && call.facts.damaged, "JSONB: an empty document");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 
     test_request(&b, 23, "I");
@@ -338,7 +338,7 @@ frames(void)
     test_decode(&call, &b, ALL, TEST_SCRATCH);
     ok(call.facts.names && !call.facts.damaged && !call.facts.attachments,
        "JSONB: no attachments");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -367,7 +367,7 @@ json(const char *descriptor, const char *lines, int found, const char *expected,
                     : test_attachment(&call, "k", &s) == NGX_DECLINED),
        "JSON: %s", what);
 
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -416,7 +416,7 @@ lines(void)
     test_decode(&call, &b, ALL, 3);
     ok(test_attachment_is(&call, "k", "")
        && test_attachment_is(&call, "z", "c"), "JSON: no room for escapes");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 
     memset(&b, 0, sizeof(test_buf_t));
@@ -435,7 +435,7 @@ lines(void)
        && test_is(&call.facts.method, "mA")
        && test_is(&call.facts.group, "g")
        && call.facts.timeout == 70, "JSON: generic call");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -448,5 +448,5 @@ main(int argc, char **argv)
     frames();
     lines();
 
-    return done();
+    return test_done();
 }

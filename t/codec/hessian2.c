@@ -42,7 +42,7 @@ argument_bytes(ngx_uint_t expected, test_buf_t *arg, size_t scratch,
        && call.facts.damaged == (expected == DAMAGED),
        "%s", what);
 
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -355,7 +355,7 @@ attachment(const char *value, const char *expected, const char *what)
        && test_attachment(&call, "nope", &s) == NGX_DECLINED,
        "attachment: %s, and no other", what);
 
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -431,7 +431,7 @@ facts(ngx_uint_t want, const char *descriptor, const char *body,
        && call.facts.tried == !!(want & NGX_MESH_WANT_ATTACHMENTS),
        "facts: %s", what);
 
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -535,7 +535,7 @@ budget(void)
            && test_attachment_is(&call, "group", "g"),
            "%s: forced", table[i].what);
 
-        test_done(&call);
+        test_drop(&call);
         test_free(&b);
     }
 
@@ -548,7 +548,7 @@ budget(void)
                 TEST_SCRATCH);
     ok(call.facts.damaged && !call.facts.attachments,
        "damage within the budget is damage");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 
     /* arguments that nothing follows are gone over once, whoever asks */
@@ -569,7 +569,7 @@ budget(void)
                                | NGX_MESH_WANT_FORCED, &call.facts);
     ok(!call.facts.damaged, "... are not looked for again");
 
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -596,7 +596,7 @@ body(const char *hex, int names, int damaged, const char *interface,
        && call.facts.tried,
        "body: %s", what);
 
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -677,18 +677,18 @@ bodies(void)
     test_close(&b);
     test_decode(&call, &b, ALL, 0);
     ok(call.facts.v202, "2.0.2");
-    test_done(&call);
+    test_drop(&call);
 
     b.data[21] = '1';
     test_decode(&call, &b, ALL, 0);
     ok(!call.facts.v202, "2.0.1");
-    test_done(&call);
+    test_drop(&call);
 
     b.data[19] = '6';
     b.data[21] = '2';
     test_decode(&call, &b, ALL, 0);
     ok(!call.facts.v202, "2.6.2");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 
     /* a serialization that is not known has no names, and no damage */
@@ -698,7 +698,7 @@ bodies(void)
     test_decode(&call, &b, ALL, 0);
     ok(!call.facts.names && !call.facts.damaged && call.facts.tried
        && !call.facts.attachments && call.facts.timeout == -1, "kryo");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -725,13 +725,13 @@ keys(void)
        "a key that is not ASCII");
     ok(test_attachment_is(&call, "m", "value")
        && test_attachment_is(&call, "z", "e"), "a key after it");
-    test_done(&call);
+    test_drop(&call);
 
     /* a text in pieces is empty where there is no room to join them */
 
     test_decode(&call, &b, ALL, 4);
     ok(test_attachment_is(&call, "m", ""), "no room for pieces");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -776,7 +776,7 @@ later(void)
     ok(i > 0 && i < 100, "numbers as text, as long as there is room");
     ok(test_attachment_is(&call, "s", "value"), "strings need no room");
 
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -796,5 +796,5 @@ main(int argc, char **argv)
     keys();
     later();
 
-    return done();
+    return test_done();
 }

@@ -69,7 +69,7 @@ found(const char *name, ngx_uint_t serial, const char *class, const char *map,
        && facts->args == NULL && facts->tried && facts->attachments,
        "%s: \"%s\"%s", name, text, facts->damaged ? ", damaged" : "");
 
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -313,7 +313,7 @@ test_depth(void)
            && call.facts.method.len == (tests[i].good ? 8 : 0),
            "%lu times %s", (unsigned long) tests[i].n, tests[i].open);
 
-        test_done(&call);
+        test_drop(&call);
         test_free(&b);
     }
 }
@@ -344,7 +344,7 @@ test_scratch(void)
                  || (room < 8 && !call.facts.damaged)
                  || (call.facts.method.len != 0 && call.facts.method.len != 6);
 
-        test_done(&call);
+        test_drop(&call);
     }
 
     ok(wrong == 0, "room for strings and classes");
@@ -392,7 +392,7 @@ test_headers(void)
     ok(test_attachment(&call, "serv", &value) == NGX_DECLINED,
        "headers: whole names");
 
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 
     /* what comes before damage stays */
@@ -405,7 +405,7 @@ test_headers(void)
        && test_attachment(&call, "c", &value) == NGX_DECLINED,
        "headers: those before the damage");
 
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -467,7 +467,7 @@ test_results(void)
            == tests[i].result,
            "result: %s", tests[i].name);
 
-        test_done(&call);
+        test_drop(&call);
         test_free(&b);
     }
 }
@@ -486,19 +486,19 @@ test_dialect(void)
     ok(call.f.serial == (NGX_MESH_BOLT_HESSIAN | NGX_MESH_BOLT_FINAL)
        && call.frame[9] == 1,
        "dialect: of sofa-hessian 4");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 
     request(&b, 1, REQUEST, SERVICE "'a:1.0'" METHOD "'m'", DRAFT);
     test_decode(&call, &b, WANT, 0);
     ok(call.f.serial == 1, "dialect: of sofa-hessian 3");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 
     request(&b, 11, REQUEST, SERVICE "'a:1.0'" METHOD "'m'", FINAL);
     test_decode(&call, &b, WANT, 0);
     ok(call.f.serial == 11, "dialect: of Hessian only");
-    test_done(&call);
+    test_drop(&call);
     test_free(&b);
 }
 
@@ -519,5 +519,5 @@ main(void)
     test_results();
     test_dialect();
 
-    return done();
+    return test_done();
 }

@@ -11,39 +11,6 @@
 
 const ngx_mesh_codec_t  *test_codec = &ngx_mesh_dubbo_codec;
 
-static ngx_uint_t  tests;
-static ngx_uint_t  failures;
-
-
-void
-ok(int passed, const char *fmt, ...)
-{
-    va_list  args;
-
-    tests++;
-
-    if (!passed) {
-        failures++;
-    }
-
-    printf("%sok %lu - ", passed ? "" : "not ", (unsigned long) tests);
-
-    va_start(args, fmt);
-    vprintf(fmt, args);
-    va_end(args);
-
-    printf("\n");
-}
-
-
-int
-done(void)
-{
-    printf("1..%lu\n", (unsigned long) tests);
-
-    return failures ? 1 : 0;
-}
-
 
 void
 test_str(ngx_str_t *s, const char *text)
@@ -329,7 +296,7 @@ test_decode(test_call_t *call, test_buf_t *b, ngx_uint_t want, size_t scratch)
 
 
 void
-test_done(test_call_t *call)
+test_drop(test_call_t *call)
 {
     free(call->frame);
     free(call->scratch);

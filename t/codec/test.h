@@ -10,7 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-
+#include "unit.h"
 #include "ngx_mesh_codec.h"
 
 
@@ -41,10 +41,6 @@ typedef struct {
 extern const ngx_mesh_codec_t  *test_codec;
 
 
-void ok(int passed, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-int done(void);
-
 void test_str(ngx_str_t *s, const char *text);
 int test_is(ngx_str_t *s, const char *text);
 
@@ -71,7 +67,7 @@ void test_request(test_buf_t *b, ngx_uint_t serial, const char *descriptor);
 /* decodes an exact copy with the given room of scratch memory */
 void test_decode(test_call_t *call, test_buf_t *b, ngx_uint_t want,
     size_t scratch);
-void test_done(test_call_t *call);
+void test_drop(test_call_t *call);
 
 ngx_int_t test_attachment(test_call_t *call, const char *name,
     ngx_str_t *value);

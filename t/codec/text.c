@@ -210,5 +210,5 @@ main(int argc, char **argv)
     lengths(NGX_MESH_SERIAL_FASTJSON2, "fastjson2");
     rooms();
 
-    return done();
+    return test_done();
 }

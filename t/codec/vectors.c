@@ -225,7 +225,7 @@ truncated(vector_t *v)
                                | NGX_MESH_WANT_FORCED, TEST_SCRATCH);
         (void) codec->result(codec, call.frame, &call.f);
         (void) test_attachment(&call, "no-such-name", &value);
-        test_done(&call);
+        test_drop(&call);
     }
 
     ok(1, "%s: cut short anywhere", v->name);
@@ -367,7 +367,7 @@ check(vector_t *v)
         truncated(v);
     }
 
-    test_done(&call);
+    test_drop(&call);
 }
 
 
@@ -415,5 +415,5 @@ main(int argc, char **argv)
 
     free(line);
 
-    return done();
+    return test_done();
 }

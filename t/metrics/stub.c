@@ -14,7 +14,7 @@
 
 static ngx_log_t       stub_log;
 static ngx_cycle_t     stub_cycle;
-static ngx_pool_t     *stub_pools;
+static ngx_pool_t     *stub_made;
 
 volatile ngx_cycle_t  *ngx_cycle = &stub_cycle;
 
@@ -109,8 +109,8 @@ ngx_create_pool(size_t size, ngx_log_t *log)
     pool = calloc(1, sizeof(ngx_pool_t));
 
     if (pool) {
-        pool->d.next = stub_pools;
-        stub_pools = pool;
+        pool->d.next = stub_made;
+        stub_made = pool;
     }
 
     return pool;
@@ -124,7 +124,7 @@ stub_free(ngx_pool_t *pool)
 
     /* of those the last made is the first to go */
 
-    if (pool != stub_pools) {
+    if (pool != stub_made) {
         abort();
     }
 
@@ -134,7 +134,7 @@ stub_free(ngx_pool_t *pool)
         free(l);
     }
 
-    stub_pools = pool->d.next;
+    stub_made = pool->d.next;
     free(pool);
 }
 

@@ -9,41 +9,6 @@
 #include "test.h"
 
 
-static ngx_uint_t  tests;
-static ngx_uint_t  failures;
-
-
-void
-ok(int passed, const char *fmt, ...)
-{
-    va_list  args;
-
-    tests++;
-
-    if (!passed) {
-        failures++;
-    }
-
-    printf("%sok %lu - ", passed ? "" : "not ", (unsigned long) tests);
-
-    va_start(args, fmt);
-    vprintf(fmt, args);
-    va_end(args);
-
-    printf("\n");
-    fflush(stdout);
-}
-
-
-int
-test_done(void)
-{
-    printf("1..%lu\n", (unsigned long) tests);
-
-    return failures ? 1 : 0;
-}
-
-
 void
 test_zone(test_zone_t *zone, size_t size)
 {

@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "unit.h"
 #include "ngx_mesh_codec.h"
 #include "ngx_mesh_metrics_region.h"
 
@@ -22,11 +23,6 @@ typedef struct {
     ngx_mesh_metrics_region_t  *region;
 } test_zone_t;
 
-
-void ok(int passed, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-int test_done(void);
 
 void test_zone(test_zone_t *zone, size_t size);
 
