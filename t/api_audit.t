@@ -49,6 +49,11 @@ ok($lines[1]{dry_run} && !$lines[0]{dry_run}, '... and says so');
 is($lines[3]{if_match}, '*', 'a precondition');
 like($lines[0]{time}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/, 'when');
 
+my $override = 'services/demo.Echo/endpoints/127.0.0.1:1/override';
+api($t, 'PUT', $override, { weight => 1, by => 'mallory' }, @auth);
+is(api($t, 'GET', $override, undef, @auth)->{json}{spec}{by}, 'alice',
+   'an override says whose it is');
+
 my $old = $t->path_of('audit.log');
 rename $old, "$old.1" or die "rename: $!\n";
 $t->signal('USR1');

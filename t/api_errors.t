@@ -82,6 +82,10 @@ is(api($t, 'PATCH', 'services/x', '{}', 'content-type' =>
 my $host = '127.0.0.1:' . $t->port('http');
 is(error(api($t, 'PUT', 'services/x', {}, origin => 'http://evil')),
    '403 CrossOrigin', 'a page of another site');
+is(error(api($t, 'PUT', 'services/x', {}, origin => "http://$_")),
+   '403 CrossOrigin', "... of $_")
+    for "$host.evil", "evil.$host", substr($host, 0, -1), "evil/$host",
+        "$host/", '';
 is(error(api($t, 'GET', 'services', undef, origin => 'null')),
    '403 CrossOrigin', 'a page of no site');
 is(error(api($t, 'PUT', 'services/x', {}, 'sec-fetch-site' => 'cross-site')),

@@ -92,7 +92,47 @@ ok(wait_for(sub { api($t, 'GET', "$path/override")->{status} == 404 }, 10),
    '... ends');
 is(went_to(), 'a b', '... both again');
 
+# the first of two to end, whichever stands before the other
+
+my @paths = map { 'services/demo.Echo/endpoints/' . enc($_->address) } $a, $b;
+
+for my $first (@paths) {
+    my ($then) = grep { $_ ne $first } @paths;
+
+    api($t, 'PUT', "$_/override", { weight => 50, ttl => $_ eq $first ? 1
+                                                           : 3600 })
+        for @paths;
+    ok(wait_for(sub { api($t, 'GET', "$first/override")->{status} == 404 },
+                10), 'one of two ends');
+    is(api($t, 'GET', "$then/override")->{status}, 200, '... not the other');
+    api($t, 'DELETE', "$then/override");
+}
+
+
+api($t, 'PUT', "$path/override", { drain => JSON::PP::true,
+                                   disabled => JSON::PP::true });
+is(error(api($t, 'DELETE', "$path/drain", undef, 'if-match' => '"a"')),
+   '412 PreconditionFailed', 'a drain of another ETag stays');
+is(api($t, 'DELETE', "$path/drain")->{status}, 200, 'no drain any more');
+is_deeply([ @{ api($t, 'GET', "$path/override")->{json}{spec} }
+            {qw(drain disabled)} ], [ JSON::PP::false, JSON::PP::true ],
+          '... it stays disabled');
+is(error(api($t, 'POST', "$path/drain", undef, 'if-match' => '"a"')),
+   '412 PreconditionFailed', 'no drain of another ETag');
+is(error(api($t, 'PUT', "$path/override", { weight => 1 },
+             'if-match' => '"a"')), '412 PreconditionFailed', '... override');
+is(error(api($t, 'DELETE', "$path/override", undef, 'if-match' => '"a"')),
+   '412 PreconditionFailed', '... nor is one removed');
+is(api($t, 'DELETE', "$path/override", undef, 'if-match' =>
+       api($t, 'GET', "$path/override")->{headers}{etag})->{status}, 200,
+   '... but by its own');
+is(error(api($t, 'GET', "$path/override")), '404 NotFound', '... it is gone');
+
+
 is(error(api($t, 'PUT', "$path/override", {})), '422 BadField', 'nothing');
+is(error(api($t, 'PUT', "$path/override",
+             { weight => 1, ttl => 60, until => '2999-12-31T23:59:59Z' })),
+   '422 BadField /ttl', 'two ends');
 is(error(api($t, 'PUT', "$path/override",
              { weight => 1, until => '2001-01-01T00:00:00Z' })),
    '422 BadField /until', 'in the past');
