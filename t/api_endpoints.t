@@ -83,6 +83,16 @@ is(calls('demo.New'), 'b b b b', '... the backup has the calls');
 ok(!api($t, 'DELETE', "$list/$id")->{json}{changed}, '... once');
 is(error(api($t, 'GET', "$list/$id")), '404 NotFound', '... it is gone');
 
+# what was laid on it goes with it
+
+api($t, 'PUT', "$list/$id", spec($a));
+api($t, 'PUT', "$list/$id/override", { weight => 7 });
+api($t, 'DELETE', "$list/$id");
+api($t, 'PUT', "$list/$id", spec($a));
+is(error(api($t, 'GET', "$list/$id/override")), '404 NotFound',
+   '... nothing is laid on one that comes again');
+api($t, 'DELETE', "$list/$id");
+
 # those of the configuration
 
 $list = 'services/demo.Echo/endpoints';

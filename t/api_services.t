@@ -105,6 +105,19 @@ ok($r->{json}{changed}, '... changed');
 ok(!api($t, 'DELETE', $path)->{json}{changed}, '... once');
 is(error(api($t, 'GET', $path)), '404 NotFound', '... it is gone');
 
+# what was laid on its endpoints goes with it
+
+my $endpoints = 'services/demo.Gone/endpoints';
+
+for my $round (1, 2) {
+    api($t, 'PUT', $endpoints, [{ address => '10.0.0.1', port => 1 }]);
+    is(error(api($t, 'GET', "$endpoints/10.0.0.1:1/override")),
+       '404 NotFound', 'nothing is laid on an endpoint');
+    api($t, 'PUT', "$endpoints/10.0.0.1:1/override", { weight => 7 });
+    is(api($t, 'DELETE', 'services/demo.Gone')->{status}, 200,
+       '... its service goes with what is');
+}
+
 # the configuration takes over what it names
 
 $r = api($t, 'PUT', 'services/demo.Both/endpoints',
