@@ -17,60 +17,89 @@
 #define NGX_MESH_READONLY   10000
 
 
+static ngx_mesh_peer_t *ngx_mesh_peer_first(uint32_t hash);
 static ngx_mesh_peer_t *ngx_mesh_peer_create(ngx_mesh_endpoint_t *endpoint,
     uint32_t hash);
 
 
-ngx_mesh_peer_t *
-ngx_mesh_peer_get(ngx_mesh_endpoint_t *endpoint)
+static ngx_mesh_peer_t *
+ngx_mesh_peer_first(uint32_t hash)
 {
-    uint32_t            hash;
-    ngx_queue_t        *q;
-    ngx_mesh_peer_t    *peer, *first;
     ngx_rbtree_node_t  *node, *sentinel;
-
-    hash = ngx_crc32_short(endpoint->name.data, endpoint->name.len);
 
     node = ngx_mesh_worker.peers.root;
     sentinel = ngx_mesh_worker.peers.sentinel;
-    first = NULL;
 
     while (node != sentinel) {
 
         if (hash == node->key) {
-            first = (ngx_mesh_peer_t *) node;
-            break;
+            return (ngx_mesh_peer_t *) node;
         }
 
         node = (hash < node->key) ? node->left : node->right;
     }
 
-    if (first) {
-        peer = first;
+    return NULL;
+}
 
-        do {
-            if (ngx_cmp_sockaddr(peer->sockaddr, peer->socklen,
-                                 endpoint->sockaddr, endpoint->socklen, 1)
-                == NGX_OK)
-            {
-                if (peer->fail_timeout == 0) {
 
-                    /* a link was all that was known of it */
+ngx_mesh_peer_t *
+ngx_mesh_peer_find(ngx_mesh_endpoint_t *endpoint)
+{
+    ngx_queue_t      *q;
+    ngx_mesh_peer_t  *peer, *first;
 
-                    peer->max_fails = endpoint->max_fails;
-                    peer->fail_timeout = endpoint->fail_timeout;
-                    peer->slow_start = endpoint->slow_start;
-                }
-
-                peer->refs++;
-                return peer;
-            }
-
-            q = ngx_queue_next(&peer->queue);
-            peer = ngx_queue_data(q, ngx_mesh_peer_t, queue);
-
-        } while (peer != first);
+    first = ngx_mesh_peer_first(ngx_crc32_short(endpoint->name.data,
+                                                endpoint->name.len));
+    if (first == NULL) {
+        return NULL;
     }
+
+    peer = first;
+
+    do {
+        if (ngx_cmp_sockaddr(peer->sockaddr, peer->socklen,
+                             endpoint->sockaddr, endpoint->socklen, 1)
+            == NGX_OK)
+        {
+            return peer;
+        }
+
+        q = ngx_queue_next(&peer->queue);
+        peer = ngx_queue_data(q, ngx_mesh_peer_t, queue);
+
+    } while (peer != first);
+
+    return NULL;
+}
+
+
+ngx_mesh_peer_t *
+ngx_mesh_peer_get(ngx_mesh_endpoint_t *endpoint)
+{
+    uint32_t          hash;
+    ngx_mesh_peer_t  *peer, *first;
+
+    peer = ngx_mesh_peer_find(endpoint);
+
+    if (peer) {
+
+        if (peer->fail_timeout == 0) {
+
+            /* a link was all that was known of it */
+
+            peer->max_fails = endpoint->max_fails;
+            peer->fail_timeout = endpoint->fail_timeout;
+            peer->slow_start = endpoint->slow_start;
+        }
+
+        peer->refs++;
+
+        return peer;
+    }
+
+    hash = ngx_crc32_short(endpoint->name.data, endpoint->name.len);
+    first = ngx_mesh_peer_first(hash);
 
     peer = ngx_mesh_peer_create(endpoint, hash);
 

@@ -267,6 +267,7 @@ struct ngx_mesh_peer_s {
 
     ngx_uint_t                 refs;
     ngx_uint_t                 requests;       /* in flight */
+    ngx_uint_t                 used;           /* at that sweep */
 
     ngx_uint_t                 max_fails;
     ngx_msec_t                 fail_timeout;
@@ -436,6 +437,8 @@ typedef struct {
     ngx_rbtree_t               peers;
     ngx_rbtree_node_t          sentinel;
     ngx_queue_t                views[NGX_MESH_VIEWS];
+    ngx_uint_t                 sweeps;
+    uint64_t                   swept;          /* revision */
 
     ngx_mesh_entry_t         **entries;
     ngx_uint_t                 nbuckets;
@@ -674,6 +677,9 @@ ngx_int_t ngx_mesh_link_ssl_init(ngx_mesh_link_t *link);
 
 /* the peer of that address, made if new; the caller owns a reference */
 ngx_mesh_peer_t *ngx_mesh_peer_get(ngx_mesh_endpoint_t *endpoint);
+
+/* the same, if there is one already, without a reference */
+ngx_mesh_peer_t *ngx_mesh_peer_find(ngx_mesh_endpoint_t *endpoint);
 void ngx_mesh_peer_release(ngx_mesh_peer_t *peer);
 ngx_mesh_bundle_t *ngx_mesh_peer_bundle(ngx_mesh_peer_t *peer,
     ngx_mesh_link_conf_t *conf, const ngx_mesh_codec_t *codec,
@@ -697,6 +703,12 @@ void ngx_mesh_peer_set_readonly(ngx_mesh_peer_t *peer);
 
 /* the configured weight, less while slow start goes on */
 ngx_int_t ngx_mesh_peer_weight(ngx_mesh_member_t *m);
+
+
+/* ngx_mesh_sweep.c */
+
+/* each second: links to endpoints that no service has any more are drained */
+void ngx_mesh_sweep(void);
 
 
 /* ngx_mesh_route.c */

@@ -179,6 +179,7 @@ ngx_mesh_worker_second_handler(ngx_event_t *ev)
 
     ngx_mesh_session_check_partial();
     ngx_mesh_session_resume_all();
+    ngx_mesh_sweep();
 
     for (q = ngx_queue_head(&w->links);
          q != ngx_queue_sentinel(&w->links);
