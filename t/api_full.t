@@ -77,6 +77,8 @@ for my $round (1 .. 6) {
 }
 
 cmp_ok($fitted[0], '>', 2, 'there was room for some');
+cmp_ok(scalar(@said = $t->grep_log(qr/the mesh zone is full/)), '>', 1,
+       '... and it is said again when there was none any more');
 
 # names of the last that were removed stay, for those who watch
 

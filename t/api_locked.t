@@ -86,6 +86,19 @@ ok(wait_for(sub { $t->agents($new) }, 10), '... with its agent');
 is(answers($old, $new), 'new: 423 later; old: done',
    'the one with the lease takes writes, the other one asks to wait');
 
+# what changes nothing has not to wait
+
+my %dry;
+my %master = map { $_ => 1 } $t->of_master($new);
+
+for (1 .. 400) {
+    my $r = $t->http('PUT', '/api/1/routes/dry?dry_run=1', { deny => 'x' });
+    $dry{ $r->{status} }++ if $master{ $r->{headers}{'x-worker'} };
+    last if keys %dry && $_ > 20;
+}
+
+is_deeply([ keys %dry ], [ 200 ], 'a dry run need not');
+
 my $fence = ($t->lease)[0];
 ok($t->winch($old), 'the old workers go');
 ok($t->taken($fence), '... and the lease');
