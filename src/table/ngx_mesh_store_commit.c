@@ -435,6 +435,7 @@ ngx_mesh_store_op(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch,
 
     if (op->remove ? !exists
                    : (exists && old->value == op->value.len
+                      && (op->created == 0 || op->created == old->created)
                       && ngx_memcmp(ngx_mesh_store_value_of(old),
                                     op->value.data, op->value.len) == 0))
     {
@@ -601,7 +602,8 @@ ngx_mesh_store_swap(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch,
     root->nitems = (uint32_t) ch->nitems;
     root->nremoved = (uint32_t) ch->nremoved;
 
-    /* an item that is changed was created when it was */
+    /* an item that is changed was created when it was, if nobody knows better:
+       routes of a revision that comes back are in the order of then */
 
     for (i = 0; i < ch->nold; i++) {
         gone = ngx_mesh_store_record(h, ch->old[i]);
@@ -617,7 +619,10 @@ ngx_mesh_store_swap(ngx_mesh_store_head_t *h, ngx_mesh_store_change_t *ch,
         {
             now = ngx_mesh_store_record(h,
                               ngx_mesh_store_index(h, root)[position]);
-            now->created = gone->created;
+
+            if (now->created == root->revision) {
+                now->created = gone->created;
+            }
         }
     }
 
