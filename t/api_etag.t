@@ -47,6 +47,9 @@ is($r->{status}, 200, 'If-Match');
 is($r->{headers}{etag}, etag('services/x'), '... the new one is told');
 is(error(api($t, 'PUT', 'services/x', {}, 'if-match' => $tag)),
    '412 PreconditionFailed', '... the old one is refused');
+is(error(api($t, 'PUT', 'services/x', {}, 'if-match' => $_)),
+   '412 PreconditionFailed', "... $_ too")
+    for $r->{headers}{etag} . 'x', substr($r->{headers}{etag}, 0, -1), '""';
 is(error(api($t, 'DELETE', 'services/x', undef, 'if-match' => $tag)),
    '412 PreconditionFailed', '... for DELETE too');
 is(api($t, 'PATCH', 'services/x', {}, 'if-match' => '*')->{status}, 200,

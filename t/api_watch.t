@@ -113,10 +113,36 @@ api('PUT', 'services/demo.Else', {});
 is(join(' ', map { $_->{path} } @{ $said->{items} }), 'services/demo.Else',
    'a service is one');
 ok(!ended($some, 0.2), '... but not that one');
+
+# names that begin alike, and routes
+
+my $one = { address => '10.0.0.1', port => 1 };
+
+for my $else ('demo.Othe', 'demo.Other2', 'g%2Fdemo.Other', 'demo.Other:1') {
+    api('PUT', "services/$else/endpoints", [ $one ]);
+    api('PUT', "services/$else/endpoints/10.0.0.1:1/override",
+        { weight => 1 });
+    api('PUT', "routes/$else", { deny => 'x' });
+    api('DELETE', "routes/$else");
+}
+
+ok(!ended($some, 0.2), '... nor those of names that are alike');
 api('PUT', 'services/demo.Other', {});
 ($status, $said) = finish($some);
 is(join(' ', map { $_->{path} } @{ $said->{items} }), 'services/demo.Other',
    '... this one');
+
+$some = start("since=$said->{revision}&service=demo.Other");
+api('PUT', 'services/demo.Other/endpoints', [ $one ]);
+($status, $said) = finish($some);
+is(join(' ', map { $_->{path} } @{ $said->{items} }),
+   'services/demo.Other/endpoints/10.0.0.1%3A1', '... an endpoint of it');
+$some = start("since=$said->{revision}&service=demo.Other");
+api('PUT', 'services/demo.Other/endpoints/10.0.0.1:1/override',
+    { weight => 1 });
+($status, $said) = finish($some);
+is(join(' ', map { $_->{type} } @{ $said->{items} }), 'override',
+   '... what is laid on it');
 
 # what cannot be
 
