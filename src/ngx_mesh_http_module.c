@@ -25,6 +25,7 @@ static ngx_int_t ngx_mesh_http_api_too_large(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf, ngx_mesh_api_loc_conf_t *alcf);
 static char *ngx_mesh_http_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_mesh_http_init(ngx_conf_t *cf);
 
 
 static ngx_command_t  ngx_mesh_http_commands[] = {
@@ -49,7 +50,7 @@ static ngx_command_t  ngx_mesh_http_commands[] = {
 
 static ngx_http_module_t  ngx_mesh_http_module_ctx = {
     NULL,                                  /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_mesh_http_init,                    /* postconfiguration */
 
     NULL,                                  /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -371,6 +372,25 @@ ngx_mesh_http_api_too_large(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
     page->value.value.len = ngx_sprintf(p, "%V1/", &alcf->root) - p;
 
     clcf->error_pages = pages;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_http_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_mesh_api_audit_log;
 
     return NGX_OK;
 }

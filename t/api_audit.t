@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use HTTP::Tiny;
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
 use Test::More;
@@ -21,7 +22,9 @@ $t->write_file('users', "alice:{PLAIN}secret\n");
 $t->write_conf(api_conf(service => 'endpoint 127.0.0.1:1;',
                         args => 'audit=%%DIR%%/audit.log',
                         location => 'auth_basic a; auth_basic_user_file '
-                                    . '%%DIR%%/users;'));
+                                    . '%%DIR%%/users; client_max_body_size '
+                                    . '1m; limit_except GET PUT POST PATCH '
+                                    . 'DELETE { deny all; }'));
 $t->run;
 
 my @auth = (authorization => 'Basic ' . encode_base64('alice:secret', ''));
@@ -53,6 +56,59 @@ my $override = 'services/demo.Echo/endpoints/127.0.0.1:1/override';
 api($t, 'PUT', $override, { weight => 1, by => 'mallory' }, @auth);
 is(api($t, 'GET', $override, undef, @auth)->{json}{spec}{by}, 'alice',
    'an override says whose it is');
+
+# arguments, and what nginx itself refuses
+
+sub chunked {
+    my ($method, $path, $content, %headers) = @_;
+
+    return HTTP::Tiny->new->request(
+        $method, 'http://127.0.0.1:' . $t->port('http') . "/api/1/$path",
+        { content => $content, headers => {
+            %headers, 'content-type' => 'application/json' } });
+}
+
+sub last_line {
+    my $n = () = lines('audit.log');
+    my $r = ref $_[2] eq 'CODE' ? chunked(@_) : api($t, @_);
+    wait_for { $n < (() = lines('audit.log')) } 10, 'a line';
+    is(scalar(() = lines('audit.log')), $n + 1, "one line of @_[0, 1]");
+    my $line = (lines('audit.log'))[-1];
+    is($line->{status}, $r->{status}, '... how it was answered');
+    return $line;
+}
+
+my $line = last_line('DELETE', 'services/x?force=1', undef, @auth,
+                     'x-mesh-revision' => 1);
+is($line->{args}, 'force=1', '... the arguments');
+is($line->{x_mesh_revision}, 1, '... the revision it relied on');
+
+my $large = '"' . 'x' x 1_100_000 . '"';
+$line = last_line('PUT', 'services/x', $large, @auth);
+is(join(' ', @$line{qw(method path result principal)}),
+   'PUT services/x BodyTooLarge alice', '... a body that is too large');
+my $rest = $large;
+$line = last_line('PUT', 'services/x', sub { substr $rest, 0, 65536, '' },
+                  @auth);
+is(join(' ', @$line{qw(method path result)}), 'PUT services/x BodyTooLarge',
+   '... in chunks');
+is($line->{new_revision}, $line->{old_revision}, '... no new revision');
+
+$line = last_line('DELETE', 'services/x?force=1', undef, authorization =>
+                  'Basic ' . encode_base64('alice:wrong', ''));
+is(join(' ', @$line{qw(method path args result status)}),
+   'DELETE services/x force=1 Refused 401', '... a wrong password');
+is($line->{principal}, undef, '... is nobody');
+$line = last_line('MKCOL', 'services/x', undef, @auth);
+is("$line->{method} $line->{result} $line->{status}", 'MKCOL Refused 403',
+   '... a method that is not let in');
+
+my $n = () = lines('audit.log');
+api($t, 'GET', 'services');
+api($t, 'GET', 'nothing', undef, @auth);
+api($t, 'POST', 'explain', { service => 5 }, @auth);
+api($t, 'OPTIONS', 'services', undef, @auth);
+is(scalar(() = lines('audit.log')), $n, 'reads have none');
 
 my $old = $t->path_of('audit.log');
 rename $old, "$old.1" or die "rename: $!\n";

@@ -34,6 +34,9 @@ typedef struct {
 /* content handler of "mesh_api" */
 ngx_int_t ngx_mesh_api_handler(ngx_http_request_t *r);
 
+/* in the phase of logs: the audit of writes that never came to the API */
+ngx_int_t ngx_mesh_api_audit_log(ngx_http_request_t *r);
+
 /* tells the agent what the API will ask it for */
 void ngx_mesh_api_init(void);
 
