@@ -19,7 +19,11 @@ my $t = Mesh::Test->new;
 
 $t->write_conf(conf(
     service => 'endpoint 127.0.0.1:1;',
-    web => 'location /api/ { mesh_api write=on; }'));
+    mesh => 'state_path %%DIR%%/state; '
+            . 'route half { match percent=50 attachment.x=y; '
+            . 'to label=v=1 fallback=any; to service=demo.Full; } '
+            . 'route no { match method=no; deny; }',
+    web => 'location /api/ { mesh_api write=on; client_max_body_size 16m; }'));
 $t->run;
 
 my $r = $t->http('GET', '/api/1/openapi.json');
@@ -74,7 +78,8 @@ sub what {
     if (my $types = $schema->{type}) {
         $types = [$types] unless ref $types;
         return "$at: $type, not @$types"
-            unless grep { $_ eq $type || $_ eq 'number' } @$types;
+            unless grep { $_ eq $type
+                          || $_ eq 'number' && $type eq 'integer' } @$types;
     }
 
     my @wrong;
@@ -85,13 +90,17 @@ sub what {
                      @{ $schema->{required} // [] };
 
         for my $name (sort keys %$value) {
-            my $of = $schema->{properties}{$name};
+            my $of = ($schema->{properties} // {})->{$name};
 
             push @wrong, what($of, $value->{$name}, "$at/$name") if $of;
+            push @wrong, what($schema->{additionalProperties},
+                              $value->{$name}, "$at/$name")
+                if !$of && ref $schema->{additionalProperties} eq 'HASH';
             push @wrong, "$at/$name: unknown"
-                if !$of && exists $schema->{additionalProperties}
-                   && !ref $schema->{additionalProperties}
-                   && !$schema->{additionalProperties};
+                if !$of && $schema->{properties}
+                   && ref $schema->{additionalProperties} ne 'HASH'
+                   && !grep { $name =~ $_ }
+                      keys %{ $schema->{patternProperties} // {} };
         }
     }
 
@@ -182,6 +191,79 @@ for my $path (@paths) {
         check($path, $method, $op, $path eq '/watch' ? '?wait=0s' : '');
     }
 }
+
+# answers that have more to say
+
+sub hold {
+    my ($method, $path, $body, $status, %headers) = @_;
+
+    my $plain = $path =~ s/\?.*//r;
+    my ($of) = grep {
+        my $like = $_ =~ s/\{\w+\}/[^\/]+/gr;
+        "/$plain" =~ /^$like$/
+    } @paths;
+
+    my $r = $t->http($method, "/api/1/$path", $body, headers => \%headers);
+    is($r->{status}, $status, "$method $path") or diag($r->{content});
+
+    my $said = $doc->{paths}{$of}{ lc $method }{responses}{$status};
+    is(join("\n", what($said->{content}{'application/json'}{schema} // {
+                       enum => [] }, $r->{json})), '',
+       '... in the form it says') or diag($r->{content});
+
+    return $r->{json};
+}
+
+wait_for { $t->http('GET', '/api/1/revisions')->{status} == 200 } 10, 'it';
+
+my $full = 'services/demo.Full/endpoints';
+my $spec = { address => '10.0.0.2', port => 1, labels => { v => '1' },
+             protocol => 'dubbo', zone => 'z', backup => JSON::PP::true,
+             slow_start => '1s' };
+
+hold('PUT', "$full?dry_run=1", [ $spec ], 200);
+my $revision = hold('PUT', $full, [ $spec ], 200)->{revision};
+my $one = "$full/10.0.0.2:1";
+hold('PUT', "$one/override", { weight => 5, drain => JSON::PP::true,
+     reason => 'r', until => '2999-01-01T00:00:00Z' }, 201);
+
+for my $path ('services/demo.Full', $one, "$one/override", 'routes/half') {
+    my $object = hold('GET', $path, undef, 200);
+    ok($object->{metadata}{name} && $object->{spec}, '... with all of it');
+    hold('GET', "$path?fields=spec", undef, 200);
+}
+
+hold('GET', $_, undef, 200)
+    for $full, 'services', 'routes', 'snapshot', 'status', 'revisions',
+        "revisions/$revision", "revisions/$revision/diff",
+        'watch?since=' . ($revision - 1) . '&wait=0s';
+
+hold('POST', 'batch', { ops => [
+    { method => 'PUT', path => 'services/demo.B', body => {} },
+    { method => 'PATCH', path => $one, body => { weight => 3 } },
+    { method => 'DELETE', path => 'services/demo.B' } ] }, 200);
+hold('POST', "revisions/$revision/rollback?dry_run=1", undef, 200);
+hold('POST', "revisions/$revision/rollback", undef, 200);
+
+hold('POST', 'explain', { service => 'demo.Full', method => $_,
+                          attachments => { x => 'y' } }, 200)
+    for 'say', 'no';
+hold('POST', 'explain', { service => 'demo.Nobody', method => 'x' }, 200);
+
+hold('GET', 'services/demo.Nobody', undef, 404);
+hold('PUT', 'services/demo.Echo', {}, 409);
+hold('PUT', 'services/demo.Full', { x => 1 }, 422);
+hold('PUT', 'services/demo.Full', '{', 400,
+     'content-type' => 'application/json');
+hold('PUT', 'services/demo.Full', '{}', 415, 'content-type' => 'text/plain');
+hold('DELETE', 'services/demo.Full', undef, 412, 'if-match' => '"a"');
+hold('GET', 'services', undef, 403, origin => 'http://evil');
+hold('GET', 'watch?since=0', undef, 410);
+hold('PUT', $full, [ map { { address => '10.0.0.1', port => $_, labels => {
+     map { ($_ => 'y' x 1000) } 1 .. 4 } } } 1 .. 2000 ], 507);
+
+ok(what($doc->{components}{schemas}{Root}, { version => 1, other => 1 }),
+   'a field that is not listed would be seen');
 
 for my $path (reverse @paths) {
     my $op = $doc->{paths}{$path}{delete} or next;

@@ -103,6 +103,19 @@ static ngx_mesh_api_parameter_t  ngx_mesh_api_parameters[] = {
       "{\"type\":\"integer\",\"minimum\":0}",
       "Members in one answer, 0: all" },
 
+    { "after", "query", "services", NGX_HTTP_GET, "{\"type\":\"string\"}",
+      "Where a page begins, as \"next\" has it" },
+
+    { "after", "query", "services/{service}/endpoints", NGX_HTTP_GET,
+      "{\"type\":\"string\"}", "Where a page begins, as \"next\" has it" },
+
+    { "after", "query", "routes", NGX_HTTP_GET, "{\"type\":\"string\"}",
+      "Where a page begins, as \"next\" has it" },
+
+    { "deadline", "query", "services/{service}/endpoints/{id}/drain",
+      NGX_HTTP_POST, "{\"type\":\"string\"}",
+      "When it ends: a time as 10m, or a date" },
+
     { "since", "query", "watch", NGX_HTTP_GET,
       "{\"type\":\"integer\",\"minimum\":0}",
       "Changes after this revision; without it from now on" },
@@ -140,34 +153,34 @@ static ngx_mesh_api_parameter_t  ngx_mesh_api_parameters[] = {
 
 static ngx_mesh_api_shape_t  ngx_mesh_api_shapes[] = {
     { "", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "Root\"}" },
-    { "status", NGX_HTTP_GET, NULL, "{\"type\":\"object\"}" },
+    { "status", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "Status\"}" },
     { "openapi.json", NGX_HTTP_GET, NULL, "{\"type\":\"object\"}" },
-    { "services", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "List\"}" },
+    { "services", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "ServiceList\"}" },
     { "services", NGX_HTTP_POST, NGX_MESH_API_REF "NewService\"}", NULL },
     { "services/{service}", NGX_MESH_API_ANY,
-      NGX_MESH_API_REF "Service\"}", NULL },
+      NGX_MESH_API_REF "Service\"}", NGX_MESH_API_REF "ServiceObject\"}" },
     { "services/{service}/endpoints", NGX_HTTP_GET, NULL,
-      NGX_MESH_API_REF "List\"}" },
+      NGX_MESH_API_REF "EndpointList\"}" },
     { "services/{service}/endpoints", NGX_HTTP_PUT,
       "{\"type\":\"array\",\"items\":" NGX_MESH_API_REF "NewEndpoint\"}}",
       NULL },
     { "services/{service}/endpoints", NGX_HTTP_POST,
       NGX_MESH_API_REF "NewEndpoint\"}", NULL },
     { "services/{service}/endpoints/{id}", NGX_MESH_API_ANY,
-      NGX_MESH_API_REF "Endpoint\"}", NULL },
+      NGX_MESH_API_REF "Endpoint\"}", NGX_MESH_API_REF "EndpointObject\"}" },
     { "services/{service}/endpoints/{id}/override", NGX_MESH_API_ANY,
-      NGX_MESH_API_REF "Override\"}", NULL },
-    { "routes", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "List\"}" },
+      NGX_MESH_API_REF "Override\"}", NGX_MESH_API_REF "OverrideObject\"}" },
+    { "routes", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "RouteList\"}" },
     { "routes/{route}", NGX_MESH_API_ANY,
-      NGX_MESH_API_REF "Route\"}", NULL },
+      NGX_MESH_API_REF "Route\"}", NGX_MESH_API_REF "RouteObject\"}" },
     { "batch", NGX_HTTP_POST, NGX_MESH_API_REF "Batch\"}", NULL },
     { "snapshot", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "Snapshot\"}" },
     { "snapshot", NGX_HTTP_PUT, NGX_MESH_API_REF "Snapshot\"}", NULL },
-    { "revisions", NGX_HTTP_GET, NULL, "{\"type\":\"object\"}" },
+    { "revisions", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "Revisions\"}" },
     { "revisions/{revision}", NGX_HTTP_GET, NULL,
-      "{\"type\":\"object\"}" },
+      NGX_MESH_API_REF "Revision\"}" },
     { "revisions/{revision}/diff", NGX_HTTP_GET, NULL,
-      "{\"type\":\"object\"}" },
+      NGX_MESH_API_REF "Diff\"}" },
     { "revisions/{revision}/rollback", NGX_HTTP_POST, NULL,
       NGX_MESH_API_REF "Written\"}" },
     { "watch", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "Changes\"}" },
@@ -202,76 +215,6 @@ static char  ngx_mesh_api_openapi_fixed[] =
             "\"path\":{\"type\":\"string\"},\"body\":{},"
             "\"if_match\":{\"type\":\"string\"},"
             "\"if_none_match\":{\"type\":\"string\"}}}}}},"
-    "\"Error\":{\"type\":\"object\",\"required\":[\"error\"],"
-      "\"properties\":{\"error\":{\"type\":\"object\","
-        "\"required\":[\"status\",\"text\",\"code\"],\"properties\":{"
-          "\"status\":{\"type\":\"integer\"},"
-          "\"text\":{\"type\":\"string\",\"description\":\"for people\"},"
-          "\"code\":{\"type\":\"string\",\"description\":\"for programs\"},"
-          "\"pointer\":{\"type\":\"string\","
-            "\"description\":\"RFC 6901, into the body\"},"
-          "\"hint\":{\"type\":\"string\"},"
-          "\"needed\":{\"type\":\"integer\"},"
-          "\"free\":{\"type\":\"integer\"},"
-          "\"largest_free_run\":{\"type\":\"integer\"}}},"
-        "\"request_id\":{\"type\":\"string\"}}},"
-    "\"Root\":{\"type\":\"object\","
-      "\"required\":[\"version\",\"epoch\",\"revision\",\"resources\"],"
-      "\"properties\":{\"version\":{\"type\":\"integer\"},"
-        "\"epoch\":{\"type\":\"string\"},\"revision\":{\"type\":\"integer\"},"
-        "\"ready\":{\"type\":\"boolean\"},\"resources\":{\"type\":\"array\","
-          "\"items\":{\"type\":\"string\"}}}},"
-    "\"Object\":{\"type\":\"object\","
-      "\"description\":\"all of these, unless \\\"fields\\\" are named\","
-      "\"properties\":{\"metadata\":{\"type\":\"object\"},"
-        "\"spec\":{\"type\":\"object\"},\"status\":{\"type\":\"object\"}}},"
-    "\"List\":{\"type\":\"object\","
-      "\"required\":[\"items\",\"revision\",\"next\"],\"properties\":{"
-        "\"items\":{\"type\":\"array\",\"items\":"
-          NGX_MESH_API_REF "Object\"}},"
-        "\"revision\":{\"type\":\"integer\"},"
-        "\"next\":{\"type\":[\"string\",\"null\"],"
-          "\"description\":\"path of what follows\"}}},"
-    "\"Change\":{\"type\":\"object\",\"required\":[\"path\"],\"properties\":{"
-      "\"op\":{\"type\":\"string\"},\"path\":{\"type\":\"string\"},"
-      "\"before\":{},\"after\":{}}},"
-    "\"Written\":{\"type\":\"object\","
-      "\"required\":[\"changed\",\"revision\"],\"properties\":{"
-        "\"changed\":{\"type\":\"boolean\"},"
-        "\"revision\":{\"type\":\"integer\"},"
-        "\"durable\":{\"type\":\"boolean\"},"
-        "\"dry_run\":{\"type\":\"boolean\"},\"bytes\":{\"type\":\"integer\"},"
-        "\"diff\":{\"type\":\"array\",\"items\":"
-          NGX_MESH_API_REF "Change\"}}}},"
-    "\"Changes\":{\"type\":\"object\",\"required\":[\"items\",\"revision\"],"
-      "\"properties\":{\"revision\":{\"type\":\"integer\"},"
-        "\"items\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
-          "\"required\":[\"type\",\"op\",\"path\",\"revision\"],"
-          "\"properties\":{\"type\":{\"type\":\"string\"},"
-            "\"op\":{\"enum\":[\"modified\",\"removed\"]},"
-            "\"path\":{\"type\":\"string\"},"
-            "\"revision\":{\"type\":\"integer\"},"
-            "\"spec\":{\"type\":\"object\"}}}}}},"
-    "\"Line\":{\"type\":\"object\","
-      "\"description\":\"a change, or only a bookmark or an error\","
-      "\"properties\":{\"type\":{\"type\":\"string\"},"
-        "\"op\":{\"enum\":[\"modified\",\"removed\"]},"
-        "\"path\":{\"type\":\"string\"},"
-        "\"revision\":{\"type\":\"integer\"},"
-        "\"spec\":{\"type\":\"object\"},"
-        "\"bookmark\":{\"type\":\"integer\","
-          "\"description\":\"the revision to go on from\"},"
-        "\"error\":{\"type\":\"object\"}}},"
-    "\"Explanation\":{\"type\":\"object\","
-      "\"required\":[\"considered\",\"route\",\"outcome\"],\"properties\":{"
-        "\"route\":{\"type\":[\"string\",\"null\"]},"
-        "\"by_chance\":{\"type\":\"boolean\"},"
-        "\"outcome\":{\"enum\":[\"endpoint\",\"no_endpoint\",\"no_route\","
-          "\"denied\"]},"
-        "\"considered\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"
-        "\"targets\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"
-        "\"deny\":{\"type\":\"string\"},"
-        "\"revision\":{\"type\":\"integer\"}}},"
     "\"Snapshot\":{\"type\":\"object\",\"required\":[\"items\"],"
       "\"additionalProperties\":false,\"properties\":{"
         "\"epoch\":{\"type\":\"string\"},\"revision\":{\"type\":\"integer\"},"
@@ -626,7 +569,7 @@ ngx_mesh_api_openapi_answers(ngx_mesh_json_t *json, ngx_mesh_api_op_t *op,
     answer = (op->flags & NGX_MESH_API_COMMIT)
              ? NGX_MESH_API_REF "Written\"}"
              : (shape && shape->answer) ? shape->answer
-                                        : NGX_MESH_API_REF "Object\"}";
+                                        : "{\"type\":\"object\"}";
 
     ngx_mesh_json_open(json, '{');
 
@@ -741,6 +684,9 @@ ngx_mesh_api_openapi_schemas(ngx_mesh_json_t *json)
     ngx_mesh_json_bytes(json, (u_char *) ",", 1);
     ngx_mesh_json_bytes(json, (u_char *) ngx_mesh_api_openapi_fixed,
                         sizeof(ngx_mesh_api_openapi_fixed) - 1);
+    ngx_mesh_json_bytes(json, (u_char *) ",", 1);
+    ngx_mesh_json_bytes(json, (u_char *) ngx_mesh_api_answer_schemas,
+                        ngx_strlen(ngx_mesh_api_answer_schemas));
 
     ngx_mesh_json_close(json, '}');
 }

@@ -106,4 +106,8 @@ extern ngx_mesh_api_field_t  ngx_mesh_api_override_fields[];
 extern ngx_mesh_api_field_t  ngx_mesh_api_explain_fields[];
 
 
+/* ngx_mesh_api_openapi_answers.c */
+extern char  ngx_mesh_api_answer_schemas[];
+
+
 #endif /* _NGX_MESH_API_ROUTE_H_INCLUDED_ */
