@@ -103,19 +103,6 @@ static ngx_mesh_api_parameter_t  ngx_mesh_api_parameters[] = {
       "{\"type\":\"integer\",\"minimum\":0}",
       "Members in one answer, 0: all" },
 
-    { "after", "query", "services", NGX_HTTP_GET, "{\"type\":\"string\"}",
-      "Where a page begins, as \"next\" has it" },
-
-    { "after", "query", "services/{service}/endpoints", NGX_HTTP_GET,
-      "{\"type\":\"string\"}", "Where a page begins, as \"next\" has it" },
-
-    { "after", "query", "routes", NGX_HTTP_GET, "{\"type\":\"string\"}",
-      "Where a page begins, as \"next\" has it" },
-
-    { "deadline", "query", "services/{service}/endpoints/{id}/drain",
-      NGX_HTTP_POST, "{\"type\":\"string\"}",
-      "When it ends: a time as 10m, or a date" },
-
     { "since", "query", "watch", NGX_HTTP_GET,
       "{\"type\":\"integer\",\"minimum\":0}",
       "Changes after this revision; without it from now on" },
