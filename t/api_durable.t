@@ -47,6 +47,8 @@ is($agent->{lease}, 'held', 'status: the lease');
 is($agent->{pid}, ($t->children(qr/mesh agent process/))[0], '... whose it is');
 cmp_ok($agent->{journalled_revision}, '>', 0, '... what the journal has');
 ok(!exists $agent->{journal_error}, '... and nothing wrong with it');
+is(api('GET', 'status/agent')->{json}{pid}, $agent->{pid}, '... alone, too');
+is(api('GET', 'status/zone')->{json}{name}, 'mesh', '... as the zone');
 
 # an agent that is killed meanwhile: the next one does it
 

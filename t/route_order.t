@@ -71,7 +71,7 @@ is(api($t, 'DELETE', 'routes/z')->{status}, 200, 'the oldest goes');
 is(api($t, 'DELETE', 'routes/high2')->{status}, 200, '... and the highest');
 is(api($t, 'DELETE', 'routes/high1')->{status}, 200, '... with the next');
 is(call('age'), 'one', '... the next of them is taken');
-put('z', 'age', '2');
+put('z', 'age', '2', timeout => '5s');
 is(call('age'), 'one', '... and one that comes again is the last');
 
 is(api($t, 'POST', "revisions/$revision/rollback")->{status}, 200,

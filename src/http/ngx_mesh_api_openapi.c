@@ -141,6 +141,8 @@ static ngx_mesh_api_parameter_t  ngx_mesh_api_parameters[] = {
 static ngx_mesh_api_shape_t  ngx_mesh_api_shapes[] = {
     { "", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "Root\"}" },
     { "status", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "Status\"}" },
+    { "status/zone", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "Zone\"}" },
+    { "status/agent", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "Agent\"}" },
     { "openapi.json", NGX_HTTP_GET, NULL, "{\"type\":\"object\"}" },
     { "services", NGX_HTTP_GET, NULL, NGX_MESH_API_REF "ServiceList\"}" },
     { "services", NGX_HTTP_POST, NGX_MESH_API_REF "NewService\"}", NULL },

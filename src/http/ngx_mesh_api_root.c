@@ -28,8 +28,8 @@ typedef struct {
 
 static ngx_int_t ngx_mesh_api_root(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_status(ngx_mesh_api_call_t *call);
-static void ngx_mesh_api_zone_status(ngx_mesh_api_call_t *call);
-static void ngx_mesh_api_agent_status(ngx_mesh_api_call_t *call);
+static ngx_int_t ngx_mesh_api_zone_status(ngx_mesh_api_call_t *call);
+static ngx_int_t ngx_mesh_api_agent_status(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_count(ngx_mesh_api_call_t *call,
     ngx_uint_t type, ngx_uint_t *n, ngx_array_t *owners);
 static ngx_int_t ngx_mesh_api_count_items(ngx_mesh_api_call_t *call,
@@ -43,6 +43,10 @@ ngx_mesh_api_op_t  ngx_mesh_api_root_ops[] = {
       "Collections, epoch and revision" },
     { ngx_string("status"), NGX_HTTP_GET, 0, ngx_mesh_api_status,
       "Room of the zone, items by type and owner" },
+    { ngx_string("status/zone"), NGX_HTTP_GET, 0, ngx_mesh_api_zone_status,
+      "Room of the zone" },
+    { ngx_string("status/agent"), NGX_HTTP_GET, 0, ngx_mesh_api_agent_status,
+      "The agent, its lease and its journal" },
     { ngx_null_string, 0, 0, NULL, NULL }
 };
 
@@ -158,8 +162,10 @@ ngx_mesh_api_status(ngx_mesh_api_call_t *call)
     ngx_mesh_json_number(json, ngx_process == NGX_PROCESS_SINGLE
                                ? 1 : ccf->worker_processes);
 
-    ngx_mesh_api_zone_status(call);
-    ngx_mesh_api_agent_status(call);
+    ngx_mesh_json_key(json, "zone");
+    (void) ngx_mesh_api_zone_status(call);
+    ngx_mesh_json_key(json, "agent");
+    (void) ngx_mesh_api_agent_status(call);
 
     ngx_mesh_json_key(json, "items");
     ngx_mesh_json_open(json, '{');
@@ -198,7 +204,7 @@ ngx_mesh_api_status(ngx_mesh_api_call_t *call)
 }
 
 
-static void
+static ngx_int_t
 ngx_mesh_api_zone_status(ngx_mesh_api_call_t *call)
 {
     ngx_uint_t                nitems;
@@ -213,7 +219,6 @@ ngx_mesh_api_zone_status(ngx_mesh_api_call_t *call)
 
     ngx_mesh_store_status(call->store, &result, &nitems);
 
-    ngx_mesh_json_key(json, "zone");
     ngx_mesh_json_open(json, '{');
     ngx_mesh_json_key(json, "name");
     ngx_mesh_json_string(json, &ccf->zone->shm.name);
@@ -224,10 +229,12 @@ ngx_mesh_api_zone_status(ngx_mesh_api_call_t *call)
     ngx_mesh_json_key(json, "largest_free_run");
     ngx_mesh_json_number(json, result.largest);
     ngx_mesh_json_close(json, '}');
+
+    return NGX_OK;
 }
 
 
-static void
+static ngx_int_t
 ngx_mesh_api_agent_status(ngx_mesh_api_call_t *call)
 {
     u_char                       date[64], *text;
@@ -244,7 +251,6 @@ ngx_mesh_api_agent_status(ngx_mesh_api_call_t *call)
 
     json = call->json;
 
-    ngx_mesh_json_key(json, "agent");
     ngx_mesh_json_open(json, '{');
     ngx_mesh_json_key(json, "lease");
     ngx_mesh_json_string(json, &leases[st.lease]);
@@ -286,6 +292,8 @@ ngx_mesh_api_agent_status(ngx_mesh_api_call_t *call)
     }
 
     ngx_mesh_json_close(json, '}');
+
+    return NGX_OK;
 }
 
 
