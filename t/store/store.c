@@ -847,6 +847,69 @@ test_writers(void)
 }
 
 
+/* another process commits whenever the lock is given up */
+
+static ngx_uint_t         others;
+static ngx_uint_t         others_key;
+
+
+static void
+unlock_others(void *data)
+{
+    unlock(data);
+
+    if (others) {
+        store.unlock = unlock;
+        model[others_key] = (uint32_t) others--;
+        (void) put(others_key, model[others_key], 0, 0);
+        others_key = (others_key + 1) % KEYS;
+        store.unlock = unlock_others;
+    }
+}
+
+
+static void
+test_others(void)
+{
+    uint64_t    revision;
+    ngx_uint_t  i, n, rc;
+
+    /* once, twice, and so often that it is done under the lock */
+
+    static ngx_uint_t  counts[] = { 1, 4, 30 };
+
+    for (i = 0; i < 3; i++) {
+        start(REGION);
+
+        store.unlock = unlock_others;
+        others = counts[i];
+        others_key = 2;
+
+        rc = put(1, 500, 0, 0);
+        n = counts[i] - others;
+        others = 0;
+        model[1] = 500;
+
+        ok(rc == NGX_MESH_STORE_OK && same(model) == 1,
+           "a commit that others get before loses none of theirs");
+        ok(ngx_mesh_store_revision(&store) == 2 + n,
+           "... each has its revision");
+    }
+
+    start(REGION);
+    (void) put(1, 5, 0, 0);
+    revision = ngx_mesh_store_revision(&store);
+
+    store.unlock = unlock_others;
+    others = 7;
+    others_key = 1;
+    ok(put(1, 500, revision, 0) == NGX_MESH_STORE_CONFLICT,
+       "what one of them has changed is not as it was");
+    others = 0;
+    ok(same(model) == 1, "... and stays so");
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -870,6 +933,7 @@ main(int argc, char **argv)
     test_room(REGION);
     test_reserved();
     test_writers();
+    test_others();
     test_kill(kills);
     test_step();
 
