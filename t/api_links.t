@@ -69,10 +69,26 @@ unused('drained', 'POST', "$list/$id/drain");
 is(api($t, 'DELETE', "$list/$id/drain")->{status}, 200, 'no drain any more');
 is(used(), 'a b', '... it is used again');
 
+# a change of the service that no call has seen yet
+
+my $c = Mesh::Peer->new(value => 'c');
+
+api($t, 'PUT', 'services/demo.Else/endpoints', [ spec($c) ]);
+went($_->call(service => 'demo.Else')) for @clients;
+my @before = map { $_->stats } $a, $b;
+is(api($t, 'POST', 'batch', { ops => [
+    { method => 'PATCH', path => "$list/" . enc($b->address),
+      body => { weight => 50 } },
+    { method => 'DELETE', path => 'services/demo.Else' } ] })->{status}, 200,
+   'a weight, and another service goes');
+ok(wait_for(sub { $c->stats->{open} == 0 }, 10), '... its links are closed');
+is_deeply([ map { [ @{ $_->stats }{qw(open closed)} ] } $a, $b ],
+          [ map { [ @$_{qw(open closed)} ] } @before ], '... no others are');
+
 is(api($t, 'DELETE', 'services/demo.Two')->{status}, 200,
    'the service is removed');
 ok(wait_for(sub { $b->stats->{open} == 0 }, 10),
-   '... the links of the last one are closed, without a call');
-is($t->metrics->{mesh_links}, 0, '... there are none');
+   '... links are closed without a call');
+ok(wait_for(sub { $t->metrics->{mesh_links} == 0 }, 10), '... there are none');
 
 $t->done;

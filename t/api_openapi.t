@@ -207,8 +207,8 @@ sub hold {
     is($r->{status}, $status, "$method $path") or diag($r->{content});
 
     my $said = $doc->{paths}{$of}{ lc $method }{responses}{$status};
-    is(join("\n", what($said->{content}{'application/json'}{schema} // {
-                       enum => [] }, $r->{json})), '',
+    is(join("\n", what(($said->{content}{ $r->{headers}{'content-type'} }
+                        // {})->{schema} // { enum => [] }, $r->{json})), '',
        '... in the form it says') or diag($r->{content});
 
     return $r->{json};
@@ -251,6 +251,14 @@ hold('POST', 'explain', { service => 'demo.Full', method => $_,
 hold('POST', 'explain', { service => 'demo.Nobody', method => 'x' }, 200);
 
 hold('GET', 'services/demo.Nobody', undef, 404);
+
+my $problem = hold('PUT', 'services/demo.Full', { x => 1 }, 422,
+                   accept => 'application/problem+json, */*;q=0.1');
+is(join(' ', @$problem{qw(type title status code pointer)}),
+   'about:blank BadField 422 BadField /x', '... as a problem');
+like($problem->{detail}, qr/unknown field/, '... whose detail says it');
+hold('GET', 'services/demo.Full', undef, 200,
+     accept => 'application/problem+json');
 hold('PUT', 'services/demo.Echo', {}, 409);
 hold('PUT', 'services/demo.Full', { x => 1 }, 422);
 hold('PUT', 'services/demo.Full', '{', 400,

@@ -605,6 +605,14 @@ ngx_mesh_api_openapi_answer(ngx_mesh_json_t *json, ngx_uint_t status,
     ngx_mesh_api_openapi_raw(json, schema);
     ngx_mesh_json_close(json, '}');
 
+    if (status >= NGX_HTTP_BAD_REQUEST) {
+        ngx_mesh_json_key(json, "application/problem+json");
+        ngx_mesh_json_open(json, '{');
+        ngx_mesh_json_key(json, "schema");
+        ngx_mesh_api_openapi_raw(json, NGX_MESH_API_REF "Problem\"}");
+        ngx_mesh_json_close(json, '}');
+    }
+
     if (lines) {
         ngx_mesh_json_key(json, "application/x-ndjson");
         ngx_mesh_json_open(json, '{');

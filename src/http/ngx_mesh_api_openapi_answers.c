@@ -28,6 +28,16 @@ char  ngx_mesh_api_answer_schemas[] =
       "\"integer\"},\"largest_free_run\":{\"type\":\"integer\"}}},"
       "\"request_id\":{\"type\":\"string\"}}},"
 
+    "\"Problem\":{\"type\":\"object\",\"additionalProperties\":false,"
+      "\"required\":[\"type\",\"title\",\"status\",\"detail\",\"code\"],"
+      "\"properties\":{\"type\":{\"type\":\"string\"},\"title\":{\"type\""
+      ":\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":{"
+      "\"type\":\"string\"},\"code\":{\"type\":\"string\"},\"pointer\":{"
+      "\"type\":\"string\"},\"hint\":{\"type\":\"string\"},\"needed\":{"
+      "\"type\":\"integer\"},\"free\":{\"type\":\"integer\"},"
+      "\"largest_free_run\":{\"type\":\"integer\"},\"request_id\":{"
+      "\"type\":\"string\"}}},"
+
     "\"Root\":{\"type\":\"object\",\"additionalProperties\":false,"
       "\"required\":[\"version\",\"epoch\",\"revision\",\"ready\","
       "\"resources\"],\"properties\":{\"version\":{\"type\":\"integer\"},"

@@ -25,6 +25,7 @@ typedef struct {
 } ngx_mesh_api_send_t;
 
 
+static ngx_uint_t ngx_mesh_api_problem(ngx_http_request_t *r);
 static void ngx_mesh_api_error_body(ngx_http_request_t *r,
     ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_etag_header(ngx_http_request_t *r,
@@ -37,6 +38,8 @@ static void ngx_mesh_api_writer(ngx_http_request_t *r);
 
 
 static ngx_str_t  ngx_mesh_api_type = ngx_string("application/json");
+static ngx_str_t  ngx_mesh_api_problem_type =
+                                       ngx_string("application/problem+json");
 
 static ngx_str_t  ngx_mesh_api_cache_control = ngx_string("Cache-Control");
 static ngx_str_t  ngx_mesh_api_no_store = ngx_string("no-store");
@@ -91,8 +94,11 @@ ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
         r->header_only = 1;
 
     } else {
-        r->headers_out.content_type = ngx_mesh_api_type;
-        r->headers_out.content_type_len = ngx_mesh_api_type.len;
+        r->headers_out.content_type = (call->error.status
+                                       && ngx_mesh_api_problem(r))
+                                      ? ngx_mesh_api_problem_type
+                                      : ngx_mesh_api_type;
+        r->headers_out.content_type_len = r->headers_out.content_type.len;
         r->headers_out.content_type_lowcase = NULL;
 
         if (call->more == NULL) {
@@ -124,10 +130,28 @@ ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
 }
 
 
+/* errors as RFC 9457 has them, for clients that ask for that */
+
+static ngx_uint_t
+ngx_mesh_api_problem(ngx_http_request_t *r)
+{
+    ngx_str_t  *accept;
+
+    accept = ngx_mesh_api_header(r, "accept", 0);
+
+    return accept
+           && ngx_strlcasestrn(accept->data, accept->data + accept->len,
+                               ngx_mesh_api_problem_type.data,
+                               ngx_mesh_api_problem_type.len - 1)
+              != NULL;
+}
+
+
 static void
 ngx_mesh_api_error_body(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 {
     ngx_str_t                   name = ngx_string("request_id"), id;
+    ngx_uint_t                  problem;
     ngx_mesh_json_t            *json;
     ngx_mesh_api_error_t       *error;
     ngx_http_variable_value_t  *vv;
@@ -135,13 +159,24 @@ ngx_mesh_api_error_body(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
     json = call->json;
     error = &call->error;
 
+    problem = ngx_mesh_api_problem(r);
+
     ngx_mesh_json_open(json, '{');
-    ngx_mesh_json_key(json, "error");
-    ngx_mesh_json_open(json, '{');
+
+    if (problem) {
+        ngx_mesh_json_key(json, "type");
+        ngx_mesh_json_text(json, "about:blank");
+        ngx_mesh_json_key(json, "title");
+        ngx_mesh_json_text(json, error->text);
+
+    } else {
+        ngx_mesh_json_key(json, "error");
+        ngx_mesh_json_open(json, '{');
+    }
 
     ngx_mesh_json_key(json, "status");
     ngx_mesh_json_number(json, error->status);
-    ngx_mesh_json_key(json, "text");
+    ngx_mesh_json_key(json, problem ? "detail" : "text");
     ngx_mesh_json_string(json, &error->code);
     ngx_mesh_json_key(json, "code");
     ngx_mesh_json_text(json, error->text);
@@ -165,7 +200,9 @@ ngx_mesh_api_error_body(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
         ngx_mesh_json_number(json, error->largest);
     }
 
-    ngx_mesh_json_close(json, '}');
+    if (!problem) {
+        ngx_mesh_json_close(json, '}');
+    }
 
     vv = ngx_http_get_variable(r, &name, ngx_hash_key(name.data, name.len));
 
