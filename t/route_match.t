@@ -48,6 +48,9 @@ STREAM
     route version  { match interface=demo.V version=2; to service=to; }
     route group    { match group=h interface=demo.G; to service=to; }
     route key      { match service=g/demo.G method=key; to service=to; }
+    route ignored  { match group=x method=ignored; to service=to; }
+    route lookup   { match service=demo.Echo method=lookup; to service=to; }
+    route whole    { match service=x/demo.Echo method=whole; to service=to; }
     route noversion { match !version method=noversion; to service=to; }
 
     route tag      { match method=att attachment.dubbo.tag=gray;
@@ -123,6 +126,18 @@ goes('a', '... another', service => 'demo.G', group => 'g',
      attachments => { group => 'g' });
 goes('b', 'a key with a group', service => 'demo.G', group => 'g',
      method => 'key', attachments => { group => 'g' });
+
+# where no service has a group, that of a call is a fact all the same
+
+my @x = (group => 'x', attachments => { group => 'x' });
+
+goes('b', 'a group that no service has', method => 'ignored', @x);
+goes('a', '... another', method => 'ignored', attachments => { group => 'y' });
+goes('a', '... none', method => 'ignored');
+goes('b', 'the key it is looked up by is without', method => 'lookup', @x);
+goes('b', '... the one of the call is with it', method => 'whole', @x);
+goes('a', '... or has none', method => 'whole');
+
 goes('b', 'no version', method => 'noversion');
 
 goes('b', 'an attachment', method => 'att', att(undef,
@@ -139,6 +154,8 @@ goes('b', 'present', method => 'there', att('?'));
 goes('a', '... not present', method => 'there');
 goes('b', 'absent', method => 'absent');
 goes('a', '... present', method => 'absent', att('1'));
+goes('a', '... and empty', method => 'absent', att(''));
+goes('b', 'present, and empty', method => 'there', att(''));
 goes('b', 'absent or a value', method => 'mixed');
 goes('b', '... a value', method => 'mixed', att('1'));
 goes('a', '... another value', method => 'mixed', att('2'));

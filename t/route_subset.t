@@ -40,6 +40,7 @@ STREAM
         mesh => <<"MESH",
     service demo.Other { endpoint $at[3]; }
     service demo.Empty { }
+    service demo.Third { endpoint $at[3] label=v=1; }
     service demo.Bolt  { endpoint $at[3] protocol=bolt; }
 
     route one   { match method=one;   to label=v=1; }
@@ -54,6 +55,10 @@ STREAM
                                          fallback=label=zone=x; }
     route serv  { match method=serv;  to service=demo.Empty
                                          fallback=service=demo.Other; }
+    route third { match method=third; to service=demo.Third label=v=9
+                                         fallback=label=v=1; }
+    route tany  { match method=tany;  to service=demo.Third label=v=9
+                                         fallback=any; }
     route gone  { match method=gone;  to service=demo.Gone; }
     route fgone { match method=fgone; to service=demo.Gone
                                          fallback=service=demo.Gone2; }
@@ -122,6 +127,8 @@ is(join(' ', sort keys %{ spread($client, 60,
                                  method => sub { "any$_[0]" }) }),
    'a b c', 'any endpoint instead');
 goes('b', 'other labels instead', method => 'label');
+goes('d', 'other labels of the other service', method => 'third');
+goes('d', '... or any endpoint of it', method => 'tany');
 goes('d', 'another service instead', method => 'serv');
 goes('d', '... of one that does not exist', method => 'back');
 
