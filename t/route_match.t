@@ -27,7 +27,8 @@ $t->write_conf(conf(
     stream => <<"STREAM",
     mesh_log_format routes '\$mesh_method \$mesh_route';
     mesh_access_log %%DIR%%/rpc.log routes;
-    server { listen 127.0.0.1:%%PORT_other%%; mesh_pass dubbo; }
+    server { listen 127.0.0.1:%%PORT_other%%; mesh_pass dubbo;
+             mesh_deadline off; }
 STREAM
     mesh => <<"MESH",
     service demo.Other { endpoint $at[0]; }
@@ -179,6 +180,9 @@ goes('a', 'a listener', method => 'listener');
 my $other = $t->tcp('other');
 is(went($other->call(service => 'demo.Echo', method => 'listener')), 'b',
    '... the other one');
+is(went($other->call(service => 'demo.Echo', method => 'ignored',
+                     args => ['hello'], @x)), 'b',
+   'a group where nothing but a route asks for attachments');
 
 goes('b', 'the order of the file', method => 'order');
 goes('a', 'priority comes first', method => 'order', att('1'));
