@@ -42,6 +42,8 @@ for my $dry ('?dry_run=1', '', '') {
 
 is(scalar(my @said = $t->grep_log(qr/the mesh zone is full/)), 1,
    'it is said once');
+is($t->sum($t->metrics, 'mesh_table_refusals_total', reason => 'full'), 2,
+   '... and counted each time, but for the dry run');
 is(api($t, 'GET', '')->{json}{revision}, $revision, 'nothing changed');
 is(scalar @{ api($t, 'GET', 'services/x/endpoints')->{json}{items} }, 100,
    '... not even in part');

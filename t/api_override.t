@@ -28,7 +28,19 @@ my $path = 'services/demo.Echo/endpoints/' . enc($a->address);
 
 sub went_to { join ' ', sort keys %{ scalar spread($client, 10) } }
 
+# how many endpoints of the configuration there are in which state
+
+sub states {
+    my $m = $t->metrics;
+    my %n = map { ($_ => $t->sum($m, 'mesh_table_endpoints', state => $_,
+                                 owner => 'config')) }
+            qw(serving draining disabled down);
+
+    return join ' ', map { "$_=$n{$_}" } grep { $n{$_} } sort keys %n;
+}
+
 is(went_to(), 'a b', 'both');
+is(states(), 'serving=2', '... the metrics');
 is(error(api($t, 'GET', "$path/override")), '404 NotFound', 'nothing yet');
 is(error(api($t, 'PUT', 'services/demo.Echo/endpoints/x/override',
              { weight => 1 })), '404 NotFound', 'no such endpoint');
@@ -74,6 +86,7 @@ is(join(' ', sort @slow), 'a a b b', '... what is in flight ends');
 is(went_to(), 'b', '... nothing new');
 $r = api($t, 'GET', $path)->{json};
 ok($r->{status}{draining} && !$r->{status}{serving}, '... its status');
+is(states(), 'draining=1 serving=1', '... the metrics');
 
 is(api($t, 'PATCH', "$path/override", { weight => 7 })->{status}, 200,
    'a weight beside it');
@@ -88,6 +101,7 @@ is(went_to(), 'a b', 'both again');
 
 api($t, 'PUT', "$path/override", { disabled => JSON::PP::true, ttl => 1 });
 is(went_to(), 'b', 'disabled');
+is(states(), 'disabled=1 serving=1', '... the metrics');
 ok(wait_for(sub { api($t, 'GET', "$path/override")->{status} == 404 }, 10),
    '... ends');
 is(went_to(), 'a b', '... both again');
