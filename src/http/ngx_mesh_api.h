@@ -203,7 +203,7 @@ ngx_int_t ngx_mesh_api_find(ngx_mesh_api_call_t *call, ngx_str_t *allow);
 /* ngx_mesh_api_tx.c: what a transaction reads and is going to write */
 
 typedef struct {
-    ngx_str_node_t           sn;
+    ngx_rbtree_node_t        node;       /* by type and key; the first */
     ngx_queue_t              queue;
     ngx_mesh_store_op_t      op;
     ngx_mesh_store_item_t    before;
@@ -212,16 +212,15 @@ typedef struct {
     unsigned                 missing:1;  /* to the transaction, now */
 } ngx_mesh_api_change_t;
 
-#define NGX_MESH_API_TYPES   8
-
 struct ngx_mesh_api_tx_s {
     ngx_mesh_store_t        *store;
     ngx_pool_t              *pool;
     uint64_t                 expect;     /* revision of the store, 0: any */
     ngx_queue_t              changes;    /* in the order of their first use */
     ngx_uint_t               nchanges;
-    ngx_rbtree_t             trees[NGX_MESH_API_TYPES];
+    ngx_rbtree_t             tree;
     ngx_rbtree_node_t        sentinel;
+    ngx_uint_t               whole;      /* bits of types: all was read */
     ngx_mesh_store_result_t  result;
 };
 
@@ -235,8 +234,8 @@ void ngx_mesh_api_tx_init(ngx_mesh_api_tx_t *tx, ngx_mesh_store_t *store,
 ngx_int_t ngx_mesh_api_tx_get(ngx_mesh_api_tx_t *tx, ngx_uint_t type,
     ngx_str_t *key, ngx_mesh_store_item_t *item);
 
-/* all of a type whose keys begin so; then the store must not change at all.
-   NGX_AGAIN: it has */
+/* all of a type whose keys begin so, in their order; then the store must not
+   change at all.  NGX_AGAIN: it has */
 ngx_int_t ngx_mesh_api_tx_list(ngx_mesh_api_tx_t *tx, ngx_uint_t type,
     ngx_str_t *prefix, ngx_array_t *items);
 

@@ -38,7 +38,7 @@ static ngx_int_t ngx_mesh_api_service_empty(ngx_mesh_api_call_t *call,
 static ngx_int_t ngx_mesh_api_service_inside(ngx_mesh_api_call_t *call,
     ngx_mesh_service_t *service, ngx_uint_t type, ngx_uint_t force);
 static ngx_int_t ngx_mesh_api_service_referenced(ngx_mesh_api_call_t *call,
-    ngx_mesh_service_t *service);
+    ngx_mesh_service_t *service, ngx_pool_t *pool);
 static ngx_uint_t ngx_mesh_api_service_target(ngx_mesh_rule_t *rule,
     ngx_mesh_service_t *service);
 
@@ -524,8 +524,9 @@ static ngx_int_t
 ngx_mesh_api_service_empty(ngx_mesh_api_call_t *call,
     ngx_mesh_service_t *service)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  force;
+    ngx_int_t    rc;
+    ngx_uint_t   force;
+    ngx_pool_t  *pool;
 
     rc = ngx_mesh_api_arg_flag(call, "force", &force);
 
@@ -534,7 +535,17 @@ ngx_mesh_api_service_empty(ngx_mesh_api_call_t *call,
     }
 
     if (!force) {
-        rc = ngx_mesh_api_service_referenced(call, service);
+
+        /* a batch may remove thousands of services: nothing is kept */
+
+        pool = ngx_create_pool(16384, call->log);
+        if (pool == NULL) {
+            return NGX_ERROR;
+        }
+
+        rc = ngx_mesh_api_service_referenced(call, service, pool);
+
+        ngx_destroy_pool(pool);
 
         if (rc != NGX_OK) {
             return rc;
@@ -604,7 +615,7 @@ ngx_mesh_api_service_inside(ngx_mesh_api_call_t *call,
 
 static ngx_int_t
 ngx_mesh_api_service_referenced(ngx_mesh_api_call_t *call,
-    ngx_mesh_service_t *service)
+    ngx_mesh_service_t *service, ngx_pool_t *pool)
 {
     ngx_int_t               rc;
     ngx_str_t               all;
@@ -613,10 +624,9 @@ ngx_mesh_api_service_referenced(ngx_mesh_api_call_t *call,
     ngx_mesh_rule_t         rule;
     ngx_mesh_store_item_t  *item;
 
-    ngx_str_null(&all);
+    ngx_str_set(&all, "");
 
-    if (ngx_array_init(&items, call->tx->pool, 16,
-                       sizeof(ngx_mesh_store_item_t))
+    if (ngx_array_init(&items, pool, 16, sizeof(ngx_mesh_store_item_t))
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -624,19 +634,11 @@ ngx_mesh_api_service_referenced(ngx_mesh_api_call_t *call,
 
     rc = ngx_mesh_api_tx_list(call->tx, NGX_MESH_ITEM_ROUTE, &all, &items);
 
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
     item = items.elts;
 
-    for (i = 0; i < items.nelts; i++) {
+    for (i = 0; rc == NGX_OK && i < items.nelts; i++) {
 
-        rc = ngx_mesh_item_route_read(&item[i], &rule, call->tx->pool);
-
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
-        }
+        rc = ngx_mesh_item_route_read(&item[i], &rule, pool);
 
         if (rc == NGX_OK && ngx_mesh_api_service_target(&rule, service)) {
             return ngx_mesh_api_fail(call, NGX_HTTP_CONFLICT, "Referenced",
@@ -644,9 +646,15 @@ ngx_mesh_api_service_referenced(ngx_mesh_api_call_t *call,
                                      "route \"%V\" leads to service \"%V\"",
                                      &rule.name, &service->name);
         }
+
+        /* one that cannot be read leads nowhere */
+
+        if (rc == NGX_DECLINED) {
+            rc = NGX_OK;
+        }
     }
 
-    return NGX_OK;
+    return rc;
 }
 
 

@@ -17,11 +17,16 @@
  */
 
 
+static void ngx_mesh_api_tx_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static ngx_int_t ngx_mesh_api_tx_change(ngx_mesh_api_tx_t *tx,
     ngx_uint_t type, ngx_str_t *key, ngx_mesh_api_change_t **change);
 static ngx_mesh_api_change_t *ngx_mesh_api_tx_add(ngx_mesh_api_tx_t *tx,
-    ngx_uint_t type, ngx_str_t *key, uint32_t hash,
-    ngx_mesh_store_item_t *before);
+    ngx_uint_t type, ngx_str_t *key, ngx_mesh_store_item_t *before);
+static ngx_int_t ngx_mesh_api_tx_read(ngx_mesh_api_tx_t *tx, ngx_uint_t type,
+    ngx_str_t *prefix);
+static ngx_rbtree_node_t *ngx_mesh_api_tx_first(ngx_mesh_api_tx_t *tx,
+    ngx_uint_t type, ngx_str_t *key);
 static void ngx_mesh_api_tx_item(ngx_mesh_api_change_t *change,
     ngx_mesh_store_item_t *item);
 static ngx_uint_t ngx_mesh_api_tx_begins(ngx_str_t *key, ngx_str_t *prefix);
@@ -34,22 +39,44 @@ void
 ngx_mesh_api_tx_init(ngx_mesh_api_tx_t *tx, ngx_mesh_store_t *store,
     ngx_pool_t *pool)
 {
-    ngx_uint_t  i;
-
     ngx_memzero(tx, sizeof(ngx_mesh_api_tx_t));
 
     tx->store = store;
     tx->pool = pool;
 
     ngx_queue_init(&tx->changes);
+    ngx_rbtree_init(&tx->tree, &tx->sentinel, ngx_mesh_api_tx_insert);
+}
 
-    ngx_rbtree_sentinel_init(&tx->sentinel);
 
-    for (i = 0; i < NGX_MESH_API_TYPES; i++) {
-        tx->trees[i].root = &tx->sentinel;
-        tx->trees[i].sentinel = &tx->sentinel;
-        tx->trees[i].insert = ngx_str_rbtree_insert_value;
+static void
+ngx_mesh_api_tx_insert(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
+    ngx_rbtree_node_t *sentinel)
+{
+    ngx_rbtree_node_t      **p;
+    ngx_mesh_api_change_t   *c, *at;
+
+    c = (ngx_mesh_api_change_t *) node;
+
+    for ( ;; ) {
+        at = (ngx_mesh_api_change_t *) temp;
+
+        p = ngx_mesh_store_order(c->op.type, &c->op.key, at->op.type,
+                                 &at->op.key)
+            < 0 ? &temp->left : &temp->right;
+
+        if (*p == sentinel) {
+            break;
+        }
+
+        temp = *p;
     }
+
+    *p = node;
+    node->parent = temp;
+    node->left = sentinel;
+    node->right = sentinel;
+    ngx_rbt_red(node);
 }
 
 
@@ -101,14 +128,11 @@ static ngx_int_t
 ngx_mesh_api_tx_change(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *key,
     ngx_mesh_api_change_t **change)
 {
-    uint32_t               hash;
     ngx_int_t              rc;
     ngx_mesh_store_item_t  item;
 
-    hash = ngx_murmur_hash2(key->data, key->len);
+    *change = ngx_mesh_api_tx_find(tx, type, key);
 
-    *change = (ngx_mesh_api_change_t *)
-                  ngx_str_rbtree_lookup(&tx->trees[type], key, hash);
     if (*change) {
         return NGX_OK;
     }
@@ -119,8 +143,7 @@ ngx_mesh_api_tx_change(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *key,
         return NGX_ERROR;
     }
 
-    *change = ngx_mesh_api_tx_add(tx, type, key, hash,
-                                  rc == NGX_OK ? &item : NULL);
+    *change = ngx_mesh_api_tx_add(tx, type, key, rc == NGX_OK ? &item : NULL);
 
     return *change ? NGX_OK : NGX_ERROR;
 }
@@ -129,15 +152,49 @@ ngx_mesh_api_tx_change(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *key,
 ngx_mesh_api_change_t *
 ngx_mesh_api_tx_find(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *key)
 {
-    return (ngx_mesh_api_change_t *)
-               ngx_str_rbtree_lookup(&tx->trees[type], key,
-                                     ngx_murmur_hash2(key->data, key->len));
+    ngx_rbtree_node_t      *node;
+    ngx_mesh_api_change_t  *change;
+
+    node = ngx_mesh_api_tx_first(tx, type, key);
+    change = (ngx_mesh_api_change_t *) node;
+
+    return (node && change->op.type == type
+            && ngx_mesh_api_equal(&change->op.key, key)) ? change : NULL;
+}
+
+
+/* the first whose key is not before this one */
+
+static ngx_rbtree_node_t *
+ngx_mesh_api_tx_first(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *key)
+{
+    ngx_rbtree_node_t      *node, *first;
+    ngx_mesh_api_change_t  *change;
+
+    first = NULL;
+
+    for (node = tx->tree.root; node != &tx->sentinel; /* void */ ) {
+
+        change = (ngx_mesh_api_change_t *) node;
+
+        if (ngx_mesh_store_order(change->op.type, &change->op.key, type, key)
+            < 0)
+        {
+            node = node->right;
+
+        } else {
+            first = node;
+            node = node->left;
+        }
+    }
+
+    return first;
 }
 
 
 static ngx_mesh_api_change_t *
 ngx_mesh_api_tx_add(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *key,
-    uint32_t hash, ngx_mesh_store_item_t *before)
+    ngx_mesh_store_item_t *before)
 {
     ngx_mesh_api_change_t  *change;
 
@@ -162,10 +219,7 @@ ngx_mesh_api_tx_add(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *key,
         change->op.remove = 1;
     }
 
-    change->sn.node.key = hash;
-    change->sn.str = change->op.key;
-
-    ngx_rbtree_insert(&tx->trees[type], &change->sn.node);
+    ngx_rbtree_insert(&tx->tree, &change->node);
     ngx_queue_insert_tail(&tx->changes, &change->queue);
     tx->nchanges++;
 
@@ -181,20 +235,68 @@ ngx_mesh_api_tx_begins(ngx_str_t *key, ngx_str_t *prefix)
 }
 
 
+/* by order of keys, however many others the transaction has */
+
 ngx_int_t
 ngx_mesh_api_tx_list(ngx_mesh_api_tx_t *tx, ngx_uint_t type,
     ngx_str_t *prefix, ngx_array_t *items)
 {
-    uint32_t                hash;
-    uint64_t                revision;
-    ngx_uint_t              i, n;
-    ngx_queue_t            *q;
+    ngx_int_t               rc;
+    ngx_rbtree_node_t      *node;
     ngx_mesh_store_item_t  *item;
     ngx_mesh_api_change_t  *change;
 
-    if (ngx_mesh_store_list(tx->store, type, NULL, prefix, 0, 0, tx->pool,
-                            items, &revision)
-        != NGX_OK)
+    if (!(tx->whole & ((ngx_uint_t) 1 << type))) {
+        rc = ngx_mesh_api_tx_read(tx, type, prefix);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    for (node = ngx_mesh_api_tx_first(tx, type, prefix);
+         node;
+         node = ngx_rbtree_next(&tx->tree, node))
+    {
+        change = (ngx_mesh_api_change_t *) node;
+
+        if (change->op.type != type
+            || !ngx_mesh_api_tx_begins(&change->op.key, prefix))
+        {
+            break;
+        }
+
+        if (change->missing) {
+            continue;
+        }
+
+        item = ngx_array_push(items);
+        if (item == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_mesh_api_tx_item(change, item);
+    }
+
+    return NGX_OK;
+}
+
+
+/* what is not known of them yet */
+
+static ngx_int_t
+ngx_mesh_api_tx_read(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *prefix)
+{
+    uint64_t                revision;
+    ngx_uint_t              i;
+    ngx_array_t             items;
+    ngx_mesh_store_item_t  *item;
+
+    if (ngx_array_init(&items, tx->pool, 16, sizeof(ngx_mesh_store_item_t))
+        != NGX_OK
+        || ngx_mesh_store_list(tx->store, type, NULL, prefix, 0, 0, tx->pool,
+                               &items, &revision)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -205,49 +307,19 @@ ngx_mesh_api_tx_list(ngx_mesh_api_tx_t *tx, ngx_uint_t type,
 
     tx->expect = revision;
 
-    item = items->elts;
+    item = items.elts;
 
-    for (i = 0, n = 0; i < items->nelts; i++) {
+    for (i = 0; i < items.nelts; i++) {
 
-        hash = ngx_murmur_hash2(item[i].key.data, item[i].key.len);
-
-        change = (ngx_mesh_api_change_t *)
-                     ngx_str_rbtree_lookup(&tx->trees[type], &item[i].key,
-                                           hash);
-        if (change && change->written) {
-            continue;
-        }
-
-        if (change == NULL
-            && ngx_mesh_api_tx_add(tx, type, &item[i].key, hash, &item[i])
-               == NULL)
+        if (ngx_mesh_api_tx_find(tx, type, &item[i].key) == NULL
+            && ngx_mesh_api_tx_add(tx, type, &item[i].key, &item[i]) == NULL)
         {
             return NGX_ERROR;
         }
-
-        item[n++] = item[i];
     }
 
-    items->nelts = n;
-
-    for (q = ngx_queue_head(&tx->changes);
-         q != ngx_queue_sentinel(&tx->changes);
-         q = ngx_queue_next(q))
-    {
-        change = ngx_queue_data(q, ngx_mesh_api_change_t, queue);
-
-        if (change->op.type != type || !change->written || change->missing
-            || !ngx_mesh_api_tx_begins(&change->op.key, prefix))
-        {
-            continue;
-        }
-
-        item = ngx_array_push(items);
-        if (item == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_mesh_api_tx_item(change, item);
+    if (prefix->len == 0) {
+        tx->whole |= (ngx_uint_t) 1 << type;
     }
 
     return NGX_OK;
