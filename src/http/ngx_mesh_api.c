@@ -21,9 +21,9 @@ static ngx_int_t ngx_mesh_api_create(ngx_http_request_t *r,
 static ngx_int_t ngx_mesh_api_path(ngx_http_request_t *r,
     ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_permitted(ngx_http_request_t *r,
-    ngx_mesh_api_call_t *call, ngx_str_t *allow);
+    ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_writable(ngx_http_request_t *r,
-    ngx_mesh_api_call_t *call, ngx_str_t *allow);
+    ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_media_type(ngx_http_request_t *r,
     ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_browser(ngx_http_request_t *r,
@@ -33,7 +33,7 @@ static ngx_int_t ngx_mesh_api_conditions(ngx_http_request_t *r,
 static void ngx_mesh_api_variable(ngx_http_request_t *r, char *name,
     ngx_str_t *value);
 static ngx_int_t ngx_mesh_api_run(ngx_http_request_t *r,
-    ngx_mesh_api_call_t *call, ngx_str_t *allow);
+    ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_only(ngx_mesh_api_call_t *call);
 static void ngx_mesh_api_body(ngx_http_request_t *r);
 static ngx_int_t ngx_mesh_api_read_body(ngx_http_request_t *r,
@@ -44,16 +44,13 @@ ngx_int_t
 ngx_mesh_api_handler(ngx_http_request_t *r)
 {
     ngx_int_t             rc;
-    ngx_str_t             allow;
     ngx_mesh_api_call_t  *call;
-
-    ngx_str_null(&allow);
 
     if (ngx_mesh_api_create(r, &call) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_mesh_api_permitted(r, call, &allow);
+    rc = ngx_mesh_api_permitted(r, call);
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -78,14 +75,14 @@ ngx_mesh_api_handler(ngx_http_request_t *r)
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_mesh_api_run(r, call, &allow);
+        rc = ngx_mesh_api_run(r, call);
 
     } else {
         if (!(call->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS))) {
             ngx_mesh_api_audit(r, call);
         }
 
-        rc = ngx_mesh_api_send(r, call, &allow);
+        rc = ngx_mesh_api_send(r, call);
     }
 
     /* what goes on by events holds the request */
@@ -169,8 +166,7 @@ ngx_mesh_api_variable(ngx_http_request_t *r, char *name, ngx_str_t *value)
 /* NGX_DECLINED: the call has the error */
 
 static ngx_int_t
-ngx_mesh_api_permitted(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
-    ngx_str_t *allow)
+ngx_mesh_api_permitted(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 {
     ngx_int_t  rc;
 
@@ -183,7 +179,7 @@ ngx_mesh_api_permitted(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
     rc = ngx_mesh_api_path(r, call);
 
     if (rc == NGX_OK) {
-        rc = ngx_mesh_api_find(call, allow);
+        rc = ngx_mesh_api_find(call);
     }
 
     if (rc != NGX_OK || call->op == NULL) {
@@ -199,7 +195,7 @@ ngx_mesh_api_permitted(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
     rc = ngx_mesh_api_browser(r, call);
 
     if (rc == NGX_OK && (call->op->flags & NGX_MESH_API_WRITE)) {
-        rc = ngx_mesh_api_writable(r, call, allow);
+        rc = ngx_mesh_api_writable(r, call);
     }
 
     if (rc == NGX_OK && (call->op->flags & NGX_MESH_API_BODY)) {
@@ -263,8 +259,7 @@ ngx_mesh_api_path(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 
 
 static ngx_int_t
-ngx_mesh_api_writable(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
-    ngx_str_t *allow)
+ngx_mesh_api_writable(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 {
     ngx_str_t                 value;
     ngx_mesh_api_loc_conf_t  *alcf;
@@ -291,7 +286,7 @@ ngx_mesh_api_writable(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
                                  "you may not write here");
     }
 
-    ngx_str_set(allow, "GET, HEAD, OPTIONS");
+    ngx_str_set(&call->allow, "GET, HEAD, OPTIONS");
 
     return ngx_mesh_api_fail(call, NGX_HTTP_NOT_ALLOWED, "ReadOnly",
                              "\"mesh_api write=on\" permits it",
@@ -485,15 +480,14 @@ ngx_mesh_api_conditions(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 /* NGX_DONE: the answer goes on by events */
 
 static ngx_int_t
-ngx_mesh_api_run(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
-    ngx_str_t *allow)
+ngx_mesh_api_run(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 {
     ngx_int_t  rc;
 
     rc = NGX_OK;
 
     if (call->op == NULL) {
-        return ngx_mesh_api_send(r, call, allow);
+        return ngx_mesh_api_send(r, call);
     }
 
     if (call->op->flags & NGX_MESH_API_COMMIT) {
@@ -527,7 +521,7 @@ ngx_mesh_api_run(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
         return NGX_DONE;
     }
 
-    return ngx_mesh_api_finish(r, call, rc, allow);
+    return ngx_mesh_api_finish(r, call, rc);
 }
 
 
@@ -557,7 +551,7 @@ ngx_mesh_api_only(ngx_mesh_api_call_t *call)
 
 ngx_int_t
 ngx_mesh_api_finish(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
-    ngx_int_t rc, ngx_str_t *allow)
+    ngx_int_t rc)
 {
     if (call->op->flags & NGX_MESH_API_WRITE) {
         ngx_mesh_api_audit(r, call);
@@ -569,7 +563,22 @@ ngx_mesh_api_finish(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
         return NGX_DONE;
     }
 
-    return ngx_mesh_api_send(r, call, allow);
+    return ngx_mesh_api_send(r, call);
+}
+
+
+void
+ngx_mesh_api_end(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
 }
 
 
@@ -577,10 +586,7 @@ static void
 ngx_mesh_api_body(ngx_http_request_t *r)
 {
     ngx_int_t             rc;
-    ngx_str_t             allow;
     ngx_mesh_api_call_t  *call;
-
-    ngx_str_null(&allow);
 
     call = ngx_http_get_module_ctx(r, ngx_mesh_http_module);
 
@@ -598,8 +604,8 @@ ngx_mesh_api_body(ngx_http_request_t *r)
         return;
     }
 
-    rc = call->error.status ? ngx_mesh_api_finish(r, call, rc, &allow)
-                            : ngx_mesh_api_run(r, call, &allow);
+    rc = call->error.status ? ngx_mesh_api_finish(r, call, rc)
+                            : ngx_mesh_api_run(r, call);
 
     if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);

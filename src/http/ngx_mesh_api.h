@@ -128,6 +128,7 @@ struct ngx_mesh_api_call_s {
     ngx_uint_t               status;     /* 0: 200 */
     ngx_mesh_json_t         *json;       /* without _COMMIT */
     ngx_str_t                etag;       /* quoted; of a GET or of the write */
+    ngx_str_t                allow;      /* methods of the path */
     uint64_t                 old;        /* revisions of the store */
     uint64_t                 revision;
     ngx_mesh_api_written_t   written;
@@ -195,9 +196,9 @@ ngx_int_t ngx_mesh_api_escape(ngx_pool_t *pool, ngx_str_t *src,
 /*
  * The operation of a method and path, whose parameters are filled in.
  * NGX_DECLINED: no such path (404) or no such method (405), and the call has
- * the error; "allow" becomes the list of methods then.
+ * the error.
  */
-ngx_int_t ngx_mesh_api_find(ngx_mesh_api_call_t *call, ngx_str_t *allow);
+ngx_int_t ngx_mesh_api_find(ngx_mesh_api_call_t *call);
 
 
 /* ngx_mesh_api_tx.c: what a transaction reads and is going to write */
@@ -457,19 +458,22 @@ ngx_str_t *ngx_mesh_api_header(ngx_http_request_t *r, char *name,
  * to be finalized with.
  */
 ngx_int_t ngx_mesh_api_finish(ngx_http_request_t *r,
-    ngx_mesh_api_call_t *call, ngx_int_t rc, ngx_str_t *allow);
+    ngx_mesh_api_call_t *call, ngx_int_t rc);
+
+/* the end of the handler of an event, with what the above has returned; the
+   request may be gone then */
+void ngx_mesh_api_end(ngx_http_request_t *r, ngx_int_t rc);
 
 
 /* ngx_mesh_api_send.c */
 
 /* header and first part of the answer to a call, or its error */
-ngx_int_t ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
-    ngx_str_t *allow);
+ngx_int_t ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call);
 
 /* for answers of another kind: the headers that all have; waits until the
    client has read: NGX_DONE, or NGX_ERROR */
 ngx_int_t ngx_mesh_api_headers(ngx_http_request_t *r,
-    ngx_mesh_api_call_t *call, ngx_str_t *allow);
+    ngx_mesh_api_call_t *call);
 ngx_int_t ngx_mesh_api_wait(ngx_http_request_t *r);
 
 

@@ -133,7 +133,7 @@ ngx_mesh_api_batch_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
 {
     cJSON                    *body;
     ngx_int_t                 rc;
-    ngx_str_t                 allow, dry;
+    ngx_str_t                 dry;
     ngx_mesh_api_batch_op_t   op;
 
     ngx_memzero(sub, sizeof(ngx_mesh_api_call_t));
@@ -163,7 +163,7 @@ ngx_mesh_api_batch_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
 
     sub->body = body;
 
-    rc = ngx_mesh_api_find(sub, &allow);
+    rc = ngx_mesh_api_find(sub);
 
     if (rc == NGX_OK) {
         rc = ngx_mesh_api_args_known(sub);

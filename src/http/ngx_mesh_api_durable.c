@@ -145,25 +145,13 @@ ngx_mesh_api_durable_cleanup(void *data)
 static void
 ngx_mesh_api_durable_send(ngx_mesh_api_durable_t *d, ngx_uint_t durable)
 {
-    ngx_int_t            rc;
-    ngx_str_t            allow;
-    ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     ngx_mesh_api_durable_cleanup(d);
 
     r = d->call->request;
-    c = r->connection;
 
     ngx_mesh_api_durable_say(d->call, durable);
 
-    ngx_str_null(&allow);
-
-    rc = ngx_mesh_api_send(r, d->call, &allow);
-
-    if (rc != NGX_DONE) {
-        ngx_http_finalize_request(r, rc);
-    }
-
-    ngx_http_run_posted_requests(c);
+    ngx_mesh_api_end(r, ngx_mesh_api_send(r, d->call));
 }

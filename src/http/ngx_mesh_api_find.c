@@ -17,7 +17,7 @@ static u_char *ngx_mesh_api_segment(u_char *p, u_char *last);
 static ngx_int_t ngx_mesh_api_decode(ngx_mesh_api_call_t *call,
     ngx_str_t *s);
 static ngx_int_t ngx_mesh_api_allow(ngx_mesh_api_call_t *call,
-    ngx_uint_t methods, ngx_str_t *allow);
+    ngx_uint_t methods);
 
 
 ngx_mesh_api_op_t  *ngx_mesh_api_ops[] = {
@@ -50,7 +50,7 @@ static struct {
 
 
 ngx_int_t
-ngx_mesh_api_find(ngx_mesh_api_call_t *call, ngx_str_t *allow)
+ngx_mesh_api_find(ngx_mesh_api_call_t *call)
 {
     ngx_str_t           params[NGX_MESH_API_PARAMS];
     ngx_uint_t          i, methods, method;
@@ -84,7 +84,7 @@ ngx_mesh_api_find(ngx_mesh_api_call_t *call, ngx_str_t *allow)
                                  "there is nothing of that path");
     }
 
-    if (ngx_mesh_api_allow(call, methods, allow) != NGX_OK) {
+    if (ngx_mesh_api_allow(call, methods) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -220,8 +220,7 @@ ngx_mesh_api_decode(ngx_mesh_api_call_t *call, ngx_str_t *s)
 
 
 static ngx_int_t
-ngx_mesh_api_allow(ngx_mesh_api_call_t *call, ngx_uint_t methods,
-    ngx_str_t *allow)
+ngx_mesh_api_allow(ngx_mesh_api_call_t *call, ngx_uint_t methods)
 {
     u_char      *p;
     ngx_uint_t   i;
@@ -232,7 +231,7 @@ ngx_mesh_api_allow(ngx_mesh_api_call_t *call, ngx_uint_t methods,
         return NGX_ERROR;
     }
 
-    allow->data = p;
+    call->allow.data = p;
 
     for (i = 0; ngx_mesh_api_methods[i].name; i++) {
 
@@ -241,7 +240,7 @@ ngx_mesh_api_allow(ngx_mesh_api_call_t *call, ngx_uint_t methods,
         }
     }
 
-    allow->len = ngx_sprintf(p, "OPTIONS") - allow->data;
+    call->allow.len = ngx_sprintf(p, "OPTIONS") - call->allow.data;
 
     return NGX_OK;
 }

@@ -546,44 +546,17 @@ ngx_mesh_api_journal_fail(ngx_mesh_api_journal_t *j, ngx_uint_t status,
 static ngx_int_t
 ngx_mesh_api_journal_write(ngx_mesh_api_journal_t *j)
 {
-    int         fd;
-    ssize_t     n;
-    ngx_err_t   err;
-    ngx_str_t   text;
+    ngx_err_t  err;
 
-    if (ngx_mesh_json_join(&j->json, &text) != NGX_OK) {
+    if (j->json.failed) {
         return NGX_ERROR;
     }
 
-    fd = ngx_mesh_registry_job_output(j->task, &err);
-
-    if (fd == -1) {
+    if (ngx_mesh_api_job_write(j->task, j->json.out, &err) != NGX_OK) {
         return ngx_mesh_api_journal_fail(j, NGX_HTTP_SERVICE_UNAVAILABLE,
                                          "the answer cannot be written, "
                                          "error %d", err);
     }
-
-    while (text.len) {
-        n = write(fd, text.data, text.len);
-
-        if (n == -1 && ngx_errno == NGX_EINTR) {
-            continue;
-        }
-
-        if (n <= 0) {
-            err = ngx_errno;
-            (void) ngx_close_file(fd);
-
-            return ngx_mesh_api_journal_fail(j, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                             "the answer cannot be written, "
-                                             "error %d", err);
-        }
-
-        text.data += n;
-        text.len -= n;
-    }
-
-    (void) ngx_close_file(fd);
 
     return NGX_OK;
 }

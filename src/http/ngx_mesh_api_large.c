@@ -35,12 +35,12 @@ typedef enum {
     NGX_MESH_API_LARGE_CODE,
     NGX_MESH_API_LARGE_POINTER,
     NGX_MESH_API_LARGE_HINT,
-    NGX_MESH_API_LARGE_JSON,
     NGX_MESH_API_LARGE_TELLS
 } ngx_mesh_api_large_e;
 
 
-/* what the agent is asked for, and what it answers; strings follow */
+/* what the agent is asked for, and what it answers; strings follow, and then
+   the JSON of the answer */
 
 typedef struct {
     ngx_uint_t                method;
@@ -65,32 +65,52 @@ typedef struct {
 } ngx_mesh_api_large_tell_t;
 
 
-typedef struct {
-    ngx_mesh_registry_job_t   job;
-    ngx_mesh_api_call_t      *call;
-    ngx_uint_t                waiting;
-} ngx_mesh_api_large_t;
-
-
+static void ngx_mesh_api_large_asks(ngx_mesh_api_call_t *call, ngx_str_t **s);
+static void ngx_mesh_api_large_tells(ngx_mesh_api_call_t *call, ngx_str_t *word,
+    ngx_str_t *hint, ngx_str_t **s);
 static size_t ngx_mesh_api_large_size(ngx_str_t **s, ngx_uint_t n,
     uint32_t *len);
-static void ngx_mesh_api_large_put(u_char *p, ngx_str_t **s, ngx_uint_t n);
+static u_char *ngx_mesh_api_large_put(u_char *p, ngx_str_t **s, ngx_uint_t n);
 static ngx_int_t ngx_mesh_api_large_take(u_char *p, u_char *last,
     uint32_t *len, ngx_str_t **s, ngx_uint_t n);
-static void ngx_mesh_api_large_cleanup(void *data);
-static void ngx_mesh_api_large_done(ngx_mesh_registry_job_t *job);
 static ngx_int_t ngx_mesh_api_large_answer(ngx_mesh_api_call_t *call,
     ngx_mesh_registry_job_t *job);
+static u_char *ngx_mesh_api_large_part(ngx_mesh_api_call_t *call,
+    ngx_mesh_registry_job_t *job, ngx_file_t *file, size_t from, size_t size);
 static ngx_int_t ngx_mesh_api_large_told(ngx_mesh_api_call_t *call,
-    ngx_str_t *text);
+    ngx_mesh_registry_job_t *job, ngx_file_t *file);
 static ngx_int_t ngx_mesh_api_large_call(ngx_mesh_registry_task_t *task,
     ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_large_read(ngx_mesh_registry_task_t *task,
     ngx_str_t *text);
 static ngx_int_t ngx_mesh_api_large_tell(ngx_mesh_registry_task_t *task,
     ngx_mesh_api_call_t *call);
-static ngx_int_t ngx_mesh_api_large_output(ngx_mesh_registry_task_t *task,
-    ngx_str_t *text);
+
+
+static void
+ngx_mesh_api_large_asks(ngx_mesh_api_call_t *call, ngx_str_t **s)
+{
+    s[NGX_MESH_API_LARGE_METHOD] = &call->method_name;
+    s[NGX_MESH_API_LARGE_PATH] = &call->path;
+    s[NGX_MESH_API_LARGE_ROOT] = &call->root;
+    s[NGX_MESH_API_LARGE_ARGS] = &call->args;
+    s[NGX_MESH_API_LARGE_BY] = &call->by;
+    s[NGX_MESH_API_LARGE_IF_MATCH] = &call->if_match;
+    s[NGX_MESH_API_LARGE_IF_NONE_MATCH] = &call->if_none_match;
+}
+
+
+static void
+ngx_mesh_api_large_tells(ngx_mesh_api_call_t *call, ngx_str_t *word,
+    ngx_str_t *hint, ngx_str_t **s)
+{
+    s[NGX_MESH_API_LARGE_ETAG] = &call->etag;
+    s[NGX_MESH_API_LARGE_LOCATION] = &call->written.location;
+    s[NGX_MESH_API_LARGE_TEXT] = word;
+    s[NGX_MESH_API_LARGE_CODE] = &call->error.code;
+    s[NGX_MESH_API_LARGE_POINTER] = &call->error.pointer;
+    s[NGX_MESH_API_LARGE_HINT] = hint;
+}
 
 
 static size_t
@@ -108,7 +128,7 @@ ngx_mesh_api_large_size(ngx_str_t **s, ngx_uint_t n, uint32_t *len)
 }
 
 
-static void
+static u_char *
 ngx_mesh_api_large_put(u_char *p, ngx_str_t **s, ngx_uint_t n)
 {
     ngx_uint_t  i;
@@ -119,6 +139,8 @@ ngx_mesh_api_large_put(u_char *p, ngx_str_t **s, ngx_uint_t n)
             *p++ = '\0';
         }
     }
+
+    return p;
 }
 
 
@@ -180,12 +202,11 @@ ngx_mesh_api_large_expect(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 ngx_int_t
 ngx_mesh_api_large(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 {
-    u_char                     *p;
-    size_t                      size;
-    ngx_str_t                  *file, *s[NGX_MESH_API_LARGE_ASKS];
-    ngx_http_cleanup_t         *cln;
-    ngx_mesh_api_large_t       *large;
-    ngx_mesh_api_large_ask_t    ask;
+    u_char                    *p;
+    size_t                     size;
+    ngx_int_t                  rc;
+    ngx_str_t                 *file, args, *s[NGX_MESH_API_LARGE_ASKS];
+    ngx_mesh_api_large_ask_t   ask;
 
     if (!r->request_body_in_file_only || r->request_body == NULL
         || r->request_body->temp_file == NULL
@@ -196,13 +217,7 @@ ngx_mesh_api_large(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 
     file = &r->request_body->temp_file->file.name;
 
-    s[NGX_MESH_API_LARGE_METHOD] = &call->method_name;
-    s[NGX_MESH_API_LARGE_PATH] = &call->path;
-    s[NGX_MESH_API_LARGE_ROOT] = &call->root;
-    s[NGX_MESH_API_LARGE_ARGS] = &call->args;
-    s[NGX_MESH_API_LARGE_BY] = &call->by;
-    s[NGX_MESH_API_LARGE_IF_MATCH] = &call->if_match;
-    s[NGX_MESH_API_LARGE_IF_NONE_MATCH] = &call->if_none_match;
+    ngx_mesh_api_large_asks(call, s);
 
     ngx_memzero(&ask, sizeof(ngx_mesh_api_large_ask_t));
 
@@ -223,86 +238,24 @@ ngx_mesh_api_large(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
                                  (size_t) NGX_MESH_API_LARGE);
     }
 
-    large = ngx_pcalloc(r->pool, sizeof(ngx_mesh_api_large_t));
     p = ngx_pnalloc(r->pool, size);
-    cln = ngx_http_cleanup_add(r, 0);
-
-    if (large == NULL || p == NULL || cln == NULL) {
+    if (p == NULL) {
         return NGX_ERROR;
     }
 
-    large->call = call;
-    large->job.type = NGX_MESH_API_JOB_LARGE;
-    large->job.args.data = p;
-    large->job.args.len = size;
-    large->job.file = *file;
-    large->job.handler = ngx_mesh_api_large_done;
-    large->job.data = large;
+    args.data = p;
+    args.len = size;
 
     p = ngx_cpymem(p, &ask, sizeof(ngx_mesh_api_large_ask_t));
-    ngx_mesh_api_large_put(p, s, NGX_MESH_API_LARGE_ASKS);
+    (void) ngx_mesh_api_large_put(p, s, NGX_MESH_API_LARGE_ASKS);
 
-    if (ngx_mesh_registry_job(&large->job) != NGX_OK) {
-        return ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE, "NoAgent",
-                                 "try again", "there is no agent");
-    }
+    rc = ngx_mesh_api_job(call, NGX_MESH_API_JOB_LARGE, &args, file,
+                          ngx_mesh_api_large_answer);
 
-    large->waiting = 1;
-
-    cln->handler = ngx_mesh_api_large_cleanup;
-    cln->data = large;
-
-    r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    return NGX_DONE;
-}
-
-
-static void
-ngx_mesh_api_large_cleanup(void *data)
-{
-    ngx_mesh_api_large_t *large = data;
-
-    if (large->waiting) {
-        large->waiting = 0;
-        ngx_mesh_registry_job_cancel(&large->job);
-    }
-}
-
-
-static void
-ngx_mesh_api_large_done(ngx_mesh_registry_job_t *job)
-{
-    ngx_int_t              rc;
-    ngx_str_t              allow;
-    ngx_connection_t      *c;
-    ngx_http_request_t    *r;
-    ngx_mesh_api_call_t   *call;
-    ngx_mesh_api_large_t  *large;
-
-    large = job->data;
-    large->waiting = 0;
-
-    call = large->call;
-    r = call->request;
-    c = r->connection;
-
-    ngx_str_null(&allow);
-
-    rc = ngx_mesh_api_large_answer(call, job);
-
-    if (rc == NGX_ERROR) {
-        call->json->failed = 1;
-    }
-
-    rc = ngx_mesh_api_finish(r, call, rc, &allow);
-
-    if (rc != NGX_DONE) {
-        ngx_http_finalize_request(r, rc);
-    }
-
-    ngx_http_run_posted_requests(c);
+    return rc == NGX_DECLINED
+           ? ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE, "NoAgent",
+                               "try again", "there is no agent")
+           : rc;
 }
 
 
@@ -310,7 +263,8 @@ static ngx_int_t
 ngx_mesh_api_large_answer(ngx_mesh_api_call_t *call,
     ngx_mesh_registry_job_t *job)
 {
-    ngx_str_t  text;
+    ngx_int_t    rc;
+    ngx_file_t  *file;
 
     if (job->status == NGX_MESH_JOB_EXPIRED
         || job->status == NGX_MESH_JOB_UNKNOWN)
@@ -319,58 +273,81 @@ ngx_mesh_api_large_answer(ngx_mesh_api_call_t *call,
                                  "try again", "the agent does not answer");
     }
 
-    text = job->result;
+    file = job->result.len ? NULL : ngx_mesh_api_job_open(call, job);
 
-    if (job->status != NGX_HTTP_OK
-        || (text.len == 0
-            && ngx_mesh_api_output(call, &job->output, &text) != NGX_OK))
-    {
-        return ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE, "Unknown",
-                                 "read the resource to see", "the agent went "
-                                 "away, the change is in force as a whole or "
-                                 "not at all");
+    rc = (job->status == NGX_HTTP_OK && (file || job->result.len))
+         ? ngx_mesh_api_large_told(call, job, file) : NGX_ERROR;
+
+    return rc == NGX_ERROR
+           ? ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE, "Unknown",
+                               "read the resource to see", "the agent went "
+                               "away, the change is in force as a whole or "
+                               "not at all")
+           : rc;
+}
+
+
+/* of what the agent said, in memory: the job's own ends before the answer */
+
+static u_char *
+ngx_mesh_api_large_part(ngx_mesh_api_call_t *call,
+    ngx_mesh_registry_job_t *job, ngx_file_t *file, size_t from, size_t size)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(call->pool, size + 1);
+
+    if (p && file) {
+        return ngx_read_file(file, p, size, from) == (ssize_t) size ? p : NULL;
     }
 
-    return ngx_mesh_api_large_told(call, &text);
+    if (p == NULL || from + size > job->result.len) {
+        return NULL;
+    }
+
+    ngx_memcpy(p, job->result.data + from, size);
+
+    return p;
 }
 
 
 static ngx_int_t
-ngx_mesh_api_large_told(ngx_mesh_api_call_t *call, ngx_str_t *text)
+ngx_mesh_api_large_told(ngx_mesh_api_call_t *call,
+    ngx_mesh_registry_job_t *job, ngx_file_t *file)
 {
     u_char                     *p;
-    ngx_str_t                   word, hint, json, *s[NGX_MESH_API_LARGE_TELLS];
+    size_t                      n, size;
+    ngx_str_t                   word, hint, json;
+    ngx_str_t                  *s[NGX_MESH_API_LARGE_TELLS];
+    ngx_uint_t                  i;
     ngx_mesh_api_large_tell_t   tell;
 
-    if (text->len < sizeof(ngx_mesh_api_large_tell_t)) {
-        return NGX_ERROR;
-    }
+    size = sizeof(ngx_mesh_api_large_tell_t);
 
-    /* the job's memory ends before the answer */
-
-    p = ngx_pnalloc(call->pool, text->len);
+    p = ngx_mesh_api_large_part(call, job, file, 0, size);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(p, text->data, text->len);
-    ngx_memcpy(&tell, p, sizeof(ngx_mesh_api_large_tell_t));
+    ngx_memcpy(&tell, p, size);
 
-    s[NGX_MESH_API_LARGE_ETAG] = &call->etag;
-    s[NGX_MESH_API_LARGE_LOCATION] = &call->written.location;
-    s[NGX_MESH_API_LARGE_TEXT] = &word;
-    s[NGX_MESH_API_LARGE_CODE] = &call->error.code;
-    s[NGX_MESH_API_LARGE_POINTER] = &call->error.pointer;
-    s[NGX_MESH_API_LARGE_HINT] = &hint;
-    s[NGX_MESH_API_LARGE_JSON] = &json;
+    for (i = 0, n = 0; i < NGX_MESH_API_LARGE_TELLS; i++) {
+        n += tell.len[i];
+    }
 
-    if (ngx_mesh_api_large_take(p + sizeof(ngx_mesh_api_large_tell_t),
-                                p + text->len, tell.len, s,
-                                NGX_MESH_API_LARGE_TELLS)
-        != NGX_OK)
+    p = ngx_mesh_api_large_part(call, job, file, size, n);
+
+    ngx_mesh_api_large_tells(call, &word, &hint, s);
+
+    if (p == NULL
+        || ngx_mesh_api_large_take(p, p + n, tell.len, s,
+                                   NGX_MESH_API_LARGE_TELLS)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
+
+    size += n;
 
     call->status = tell.status;
     call->committed = tell.committed;
@@ -387,6 +364,13 @@ ngx_mesh_api_large_told(ngx_mesh_api_call_t *call, ngx_str_t *text)
     if (tell.error) {
         return NGX_DECLINED;
     }
+
+    if (file) {
+        return ngx_mesh_api_job_json(call, file, size);
+    }
+
+    json.len = job->result.len - size;
+    json.data = job->result.data + size;
 
     ngx_mesh_json_raw(call->json, &json);
 
@@ -425,7 +409,7 @@ ngx_mesh_api_large_call(ngx_mesh_registry_task_t *task,
     ngx_mesh_api_call_t *call)
 {
     u_char                    *p;
-    ngx_str_t                  allow, *s[NGX_MESH_API_LARGE_ASKS];
+    ngx_str_t                 *s[NGX_MESH_API_LARGE_ASKS];
     ngx_mesh_api_large_ask_t   ask;
 
     p = task->args.data;
@@ -445,13 +429,7 @@ ngx_mesh_api_large_call(ngx_mesh_registry_task_t *task,
     ngx_mesh_json_init(call->json, task->pool, NULL);
     ngx_memcpy(&ask, p, sizeof(ngx_mesh_api_large_ask_t));
 
-    s[NGX_MESH_API_LARGE_METHOD] = &call->method_name;
-    s[NGX_MESH_API_LARGE_PATH] = &call->path;
-    s[NGX_MESH_API_LARGE_ROOT] = &call->root;
-    s[NGX_MESH_API_LARGE_ARGS] = &call->args;
-    s[NGX_MESH_API_LARGE_BY] = &call->by;
-    s[NGX_MESH_API_LARGE_IF_MATCH] = &call->if_match;
-    s[NGX_MESH_API_LARGE_IF_NONE_MATCH] = &call->if_none_match;
+    ngx_mesh_api_large_asks(call, s);
 
     if (ngx_mesh_api_large_take(p + sizeof(ngx_mesh_api_large_ask_t),
                                 p + task->args.len, ask.len, s,
@@ -469,7 +447,7 @@ ngx_mesh_api_large_call(ngx_mesh_registry_task_t *task,
     call->revision = ngx_mesh_store_revision(call->store);
     call->old = call->revision;
 
-    if (ngx_mesh_api_find(call, &allow) != NGX_OK) {
+    if (ngx_mesh_api_find(call) != NGX_OK) {
         return call->error.status ? NGX_DECLINED : NGX_ERROR;
     }
 
@@ -532,8 +510,11 @@ ngx_mesh_api_large_tell(ngx_mesh_registry_task_t *task,
 {
     u_char                     *p;
     size_t                      size;
-    ngx_str_t                   word, hint, json, text;
+    ngx_err_t                   err;
+    ngx_str_t                   word, hint;
     ngx_str_t                  *s[NGX_MESH_API_LARGE_TELLS];
+    ngx_buf_t                   b;
+    ngx_chain_t                 head, *cl;
     ngx_mesh_api_large_tell_t   tell;
 
     ngx_memzero(&tell, sizeof(ngx_mesh_api_large_tell_t));
@@ -552,69 +533,39 @@ ngx_mesh_api_large_tell(ngx_mesh_registry_task_t *task,
     hint.data = (u_char *) call->error.hint;
     hint.len = hint.data ? ngx_strlen(hint.data) : 0;
 
-    ngx_str_null(&json);
-
-    if (!tell.error && ngx_mesh_json_join(call->json, &json) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    s[NGX_MESH_API_LARGE_ETAG] = &call->etag;
-    s[NGX_MESH_API_LARGE_LOCATION] = &call->written.location;
-    s[NGX_MESH_API_LARGE_TEXT] = &word;
-    s[NGX_MESH_API_LARGE_CODE] = &call->error.code;
-    s[NGX_MESH_API_LARGE_POINTER] = &call->error.pointer;
-    s[NGX_MESH_API_LARGE_HINT] = &hint;
-    s[NGX_MESH_API_LARGE_JSON] = &json;
+    ngx_mesh_api_large_tells(call, &word, &hint, s);
 
     size = sizeof(ngx_mesh_api_large_tell_t)
            + ngx_mesh_api_large_size(s, NGX_MESH_API_LARGE_TELLS, tell.len);
 
-    p = (size <= NGX_MESH_JOB_RESULT) ? task->result.data
-                                      : ngx_pnalloc(task->pool, size);
-    if (p == NULL) {
+    p = ngx_pnalloc(task->pool, size);
+
+    if (p == NULL || (!tell.error && call->json->failed)) {
         return NGX_ERROR;
     }
 
-    text.data = p;
-    text.len = size;
+    ngx_memzero(&b, sizeof(ngx_buf_t));
 
+    b.pos = p;
     p = ngx_cpymem(p, &tell, sizeof(ngx_mesh_api_large_tell_t));
-    ngx_mesh_api_large_put(p, s, NGX_MESH_API_LARGE_TELLS);
+    b.last = ngx_mesh_api_large_put(p, s, NGX_MESH_API_LARGE_TELLS);
 
-    if (size <= NGX_MESH_JOB_RESULT) {
-        task->result.len = size;
-        return NGX_OK;
+    head.buf = &b;
+    head.next = tell.error ? NULL : call->json->out;
+
+    size += tell.error ? 0 : call->json->size;
+
+    if (size > NGX_MESH_JOB_RESULT) {
+        task->result.len = 0;
+        return ngx_mesh_api_job_write(task, &head, &err);
     }
 
-    task->result.len = 0;
+    p = task->result.data;
+    task->result.len = size;
 
-    return ngx_mesh_api_large_output(task, &text);
-}
-
-
-static ngx_int_t
-ngx_mesh_api_large_output(ngx_mesh_registry_task_t *task, ngx_str_t *text)
-{
-    int         fd;
-    size_t      sent;
-    ssize_t     n;
-    ngx_err_t   err;
-
-    fd = ngx_mesh_registry_job_output(task, &err);
-
-    if (fd == -1) {
-        return NGX_ERROR;
+    for (cl = &head; cl; cl = cl->next) {
+        p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
     }
 
-    for (sent = 0; sent < text->len; sent += n) {
-        n = ngx_write_fd(fd, text->data + sent, text->len - sent);
-
-        if (n <= 0) {
-            break;
-        }
-    }
-
-    (void) ngx_close_file(fd);
-
-    return sent == text->len ? NGX_OK : NGX_ERROR;
+    return NGX_OK;
 }

@@ -9,20 +9,12 @@
 #include <ngx_http.h>
 
 #include "ngx_mesh_api_route.h"
-#include "ngx_mesh_registry.h"
 
 
 /*
  * Revisions of what operators changed are in the journal, which is on a disk:
  * the agent reads it, see ngx_mesh_api_journal.c.
  */
-
-
-typedef struct {
-    ngx_mesh_registry_job_t   job;
-    ngx_mesh_api_call_t      *call;
-    ngx_uint_t                waiting;
-} ngx_mesh_api_wait_t;
 
 
 static ngx_int_t ngx_mesh_api_revision_list(ngx_mesh_api_call_t *call);
@@ -33,8 +25,6 @@ static ngx_int_t ngx_mesh_api_revision_number(ngx_mesh_api_call_t *call,
     ngx_str_t *text, uint64_t *revision);
 static ngx_int_t ngx_mesh_api_revision_ask(ngx_mesh_api_call_t *call,
     ngx_mesh_api_revision_t *args);
-static void ngx_mesh_api_revision_cleanup(void *data);
-static void ngx_mesh_api_revision_done(ngx_mesh_registry_job_t *job);
 static ngx_int_t ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
     ngx_mesh_registry_job_t *job);
 
@@ -160,32 +150,22 @@ static ngx_int_t
 ngx_mesh_api_revision_ask(ngx_mesh_api_call_t *call,
     ngx_mesh_api_revision_t *args)
 {
-    u_char               *p;
-    size_t                len;
-    ngx_http_cleanup_t   *cln;
-    ngx_http_request_t   *r;
-    ngx_mesh_api_wait_t  *wait;
-
-    r = call->request;
+    u_char     *p;
+    size_t      len;
+    ngx_int_t   rc;
+    ngx_str_t   text;
 
     /* names of users are cut where the journal would */
 
     len = ngx_min(call->by.len, 255);
 
-    wait = ngx_pcalloc(call->pool, sizeof(ngx_mesh_api_wait_t));
     p = ngx_pnalloc(call->pool, sizeof(ngx_mesh_api_revision_t) + len);
-    cln = ngx_http_cleanup_add(r, 0);
-
-    if (wait == NULL || p == NULL || cln == NULL) {
+    if (p == NULL) {
         return NGX_ERROR;
     }
 
-    wait->call = call;
-    wait->job.type = NGX_MESH_API_JOB_JOURNAL;
-    wait->job.args.data = p;
-    wait->job.args.len = sizeof(ngx_mesh_api_revision_t) + len;
-    wait->job.handler = ngx_mesh_api_revision_done;
-    wait->job.data = wait;
+    text.data = p;
+    text.len = sizeof(ngx_mesh_api_revision_t) + len;
 
     p = ngx_cpymem(p, args, sizeof(ngx_mesh_api_revision_t));
 
@@ -193,70 +173,14 @@ ngx_mesh_api_revision_ask(ngx_mesh_api_call_t *call,
         ngx_memcpy(p, call->by.data, len);
     }
 
-    if (ngx_mesh_registry_job(&wait->job) != NGX_OK) {
-        return ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                 "NoJournal", "\"state_path\" keeps one",
-                                 "there is no journal");
-    }
+    rc = ngx_mesh_api_job(call, NGX_MESH_API_JOB_JOURNAL, &text, NULL,
+                          ngx_mesh_api_revision_answer);
 
-    wait->waiting = 1;
-
-    cln->handler = ngx_mesh_api_revision_cleanup;
-    cln->data = wait;
-
-    r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    return NGX_DONE;
-}
-
-
-static void
-ngx_mesh_api_revision_cleanup(void *data)
-{
-    ngx_mesh_api_wait_t *wait = data;
-
-    if (wait->waiting) {
-        wait->waiting = 0;
-        ngx_mesh_registry_job_cancel(&wait->job);
-    }
-}
-
-
-static void
-ngx_mesh_api_revision_done(ngx_mesh_registry_job_t *job)
-{
-    ngx_int_t             rc;
-    ngx_str_t             allow;
-    ngx_connection_t     *c;
-    ngx_http_request_t   *r;
-    ngx_mesh_api_call_t  *call;
-    ngx_mesh_api_wait_t  *wait;
-
-    wait = job->data;
-    wait->waiting = 0;
-
-    call = wait->call;
-    r = call->request;
-    c = r->connection;
-
-    ngx_str_null(&allow);
-
-    if (ngx_mesh_api_revision_answer(call, job) == NGX_ERROR) {
-        call->json->failed = 1;
-    }
-
-    if (call->op->flags & NGX_MESH_API_WRITE) {
-        ngx_mesh_api_audit(r, call);
-    }
-
-    rc = ngx_mesh_api_send(r, call, &allow);
-
-    if (rc != NGX_DONE) {
-        ngx_http_finalize_request(r, rc);
-    }
-
-    ngx_http_run_posted_requests(c);
+    return rc == NGX_DECLINED
+           ? ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE,
+                               "NoJournal", "\"state_path\" keeps one",
+                               "there is no journal")
+           : rc;
 }
 
 
@@ -264,7 +188,7 @@ static ngx_int_t
 ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
     ngx_mesh_registry_job_t *job)
 {
-    ngx_str_t    text;
+    ngx_file_t  *file;
     ngx_uint_t   i;
 
     static const struct {
@@ -293,7 +217,9 @@ ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
                                  "%V", &job->result);
     }
 
-    if (ngx_mesh_api_output(call, &job->output, &text) != NGX_OK) {
+    file = ngx_mesh_api_job_open(call, job);
+
+    if (file == NULL || ngx_mesh_api_job_json(call, file, 0) != NGX_OK) {
         return ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE, "NoAgent",
                                  "try again", "the agent's answer is gone");
     }
@@ -302,44 +228,5 @@ ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
         call->revision = ngx_mesh_store_revision(call->store);
     }
 
-    ngx_mesh_json_raw(call->json, &text);
-
     return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_mesh_api_output(ngx_mesh_api_call_t *call, ngx_str_t *name,
-    ngx_str_t *text)
-{
-    ssize_t          n;
-    ngx_fd_t         fd;
-    ngx_int_t        rc;
-    ngx_file_info_t  fi;
-
-    if (name->len == 0) {
-        return NGX_ERROR;
-    }
-
-    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        return NGX_ERROR;
-    }
-
-    rc = NGX_ERROR;
-
-    if (ngx_fd_info(fd, &fi) != NGX_FILE_ERROR) {
-        text->len = (size_t) ngx_file_size(&fi);
-        text->data = ngx_palloc(call->pool, text->len + 1);
-
-        if (text->data) {
-            n = ngx_read_fd(fd, text->data, text->len);
-            rc = (n == (ssize_t) text->len) ? NGX_OK : NGX_ERROR;
-        }
-    }
-
-    (void) ngx_close_file(fd);
-
-    return rc;
 }

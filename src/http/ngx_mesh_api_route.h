@@ -57,9 +57,32 @@ ngx_int_t ngx_mesh_api_large(ngx_http_request_t *r, ngx_mesh_api_call_t *call);
 void ngx_mesh_api_large_task(ngx_mesh_registry_task_t *task);
 
 
-/* ngx_mesh_api_revision.c: what the agent wrote into a file */
-ngx_int_t ngx_mesh_api_output(ngx_mesh_api_call_t *call, ngx_str_t *name,
-    ngx_str_t *text);
+/* ngx_mesh_api_job.c: calls that the agent does */
+
+/* returns what a handler does; the job lasts until then */
+typedef ngx_int_t (*ngx_mesh_api_job_pt)(ngx_mesh_api_call_t *call,
+    ngx_mesh_registry_job_t *job);
+
+/*
+ * Has the agent do a job, whose arguments stay where they are; "answer" goes
+ * on with the call then.  NGX_DONE; NGX_DECLINED, and no error: there is no
+ * agent, or the arguments are too long.
+ */
+ngx_int_t ngx_mesh_api_job(ngx_mesh_api_call_t *call, ngx_uint_t type,
+    ngx_str_t *args, ngx_str_t *file, ngx_mesh_api_job_pt answer);
+
+/* what the agent wrote into a file, until the call ends; NULL: nothing */
+ngx_file_t *ngx_mesh_api_job_open(ngx_mesh_api_call_t *call,
+    ngx_mesh_registry_job_t *job);
+
+/* answers with the JSON in it that begins at an offset; NGX_ERROR: there is
+   none */
+ngx_int_t ngx_mesh_api_job_json(ngx_mesh_api_call_t *call, ngx_file_t *file,
+    off_t from);
+
+/* in the agent: writes such a file; NGX_ERROR: *err says why */
+ngx_int_t ngx_mesh_api_job_write(ngx_mesh_registry_task_t *task,
+    ngx_chain_t *out, ngx_err_t *err);
 
 
 /* what ngx_mesh_api_revision.c asks the agent for */

@@ -52,8 +52,7 @@ static ngx_str_t  ngx_mesh_api_revision_name = ngx_string("X-Mesh-Revision");
 
 
 ngx_int_t
-ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
-    ngx_str_t *allow)
+ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 {
     ngx_int_t             rc;
     ngx_mesh_json_t      *json;
@@ -80,11 +79,7 @@ ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
 
     r->headers_out.status = call->status ? call->status : NGX_HTTP_OK;
 
-    /* nginx would compare If-Match of a write with the tag the write made */
-
-    r->disable_not_modified = 1;
-
-    if (ngx_mesh_api_headers(r, call, allow) != NGX_OK) {
+    if (ngx_mesh_api_headers(r, call) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -218,8 +213,7 @@ ngx_mesh_api_error_body(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 
 
 ngx_int_t
-ngx_mesh_api_headers(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
-    ngx_str_t *allow)
+ngx_mesh_api_headers(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 {
     u_char     *p;
     ngx_str_t   revision;
@@ -252,8 +246,8 @@ ngx_mesh_api_headers(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
 
     if ((call->status == NGX_HTTP_NOT_ALLOWED
          || call->method == NGX_HTTP_OPTIONS)
-        && allow->len
-        && ngx_mesh_http_add_header(r, &ngx_mesh_api_allow_name, allow)
+        && call->allow.len
+        && ngx_mesh_http_add_header(r, &ngx_mesh_api_allow_name, &call->allow)
            != NGX_OK)
     {
         return NGX_ERROR;

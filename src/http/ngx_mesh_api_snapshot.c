@@ -295,7 +295,6 @@ ngx_mesh_api_snapshot_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
     ngx_str_t *path, cJSON *spec)
 {
     ngx_int_t  rc;
-    ngx_str_t  allow;
 
     ngx_memzero(sub, sizeof(ngx_mesh_api_call_t));
 
@@ -312,7 +311,7 @@ ngx_mesh_api_snapshot_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
     sub->path = *path;
     sub->body = spec;
 
-    rc = ngx_mesh_api_find(sub, &allow);
+    rc = ngx_mesh_api_find(sub);
 
     if (rc == NGX_OK && (!(sub->op->flags & NGX_MESH_API_COMMIT)
                          || sub->op->handler == ngx_mesh_api_snapshot_put))

@@ -138,11 +138,9 @@ void
 ngx_mesh_api_stream_run(ngx_mesh_api_watch_t *watch, ngx_uint_t end)
 {
     ngx_int_t            rc;
-    ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     r = watch->call->request;
-    c = r->connection;
 
     ngx_mesh_api_watch_remove(watch);
 
@@ -150,12 +148,9 @@ ngx_mesh_api_stream_run(ngx_mesh_api_watch_t *watch, ngx_uint_t end)
 
     if (rc == NGX_DONE) {
         ngx_mesh_api_watch_add(watch);
-
-    } else {
-        ngx_http_finalize_request(r, rc);
     }
 
-    ngx_http_run_posted_requests(c);
+    ngx_mesh_api_end(r, rc);
 }
 
 
@@ -199,15 +194,12 @@ ngx_mesh_api_stream_go(ngx_mesh_api_watch_t *watch, ngx_uint_t end)
 static ngx_int_t
 ngx_mesh_api_stream_header(ngx_mesh_api_watch_t *watch)
 {
-    ngx_str_t            allow;
     ngx_http_request_t  *r;
 
     r = watch->call->request;
 
     watch->started = 1;
     watch->behind = 1;
-
-    ngx_str_null(&allow);
 
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_type = ngx_mesh_api_stream_type;
@@ -216,7 +208,7 @@ ngx_mesh_api_stream_header(ngx_mesh_api_watch_t *watch)
 
     ngx_http_clear_content_length(r);
 
-    if (ngx_mesh_api_headers(r, watch->call, &allow) != NGX_OK) {
+    if (ngx_mesh_api_headers(r, watch->call) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -727,23 +727,11 @@ ngx_mesh_api_watch_end(ngx_mesh_api_watch_t *watch)
 static void
 ngx_mesh_api_watch_send(ngx_mesh_api_watch_t *watch)
 {
-    ngx_int_t            rc;
-    ngx_str_t            allow;
-    ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     ngx_mesh_api_watch_remove(watch);
 
     r = watch->call->request;
-    c = r->connection;
 
-    ngx_str_null(&allow);
-
-    rc = ngx_mesh_api_send(r, watch->call, &allow);
-
-    if (rc != NGX_DONE) {
-        ngx_http_finalize_request(r, rc);
-    }
-
-    ngx_http_run_posted_requests(c);
+    ngx_mesh_api_end(r, ngx_mesh_api_send(r, watch->call));
 }

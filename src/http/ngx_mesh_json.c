@@ -241,6 +241,39 @@ ngx_mesh_json_raw(ngx_mesh_json_t *json, ngx_str_t *s)
 
 
 void
+ngx_mesh_json_file(ngx_mesh_json_t *json, ngx_file_t *file, off_t pos,
+    off_t last)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    ngx_mesh_json_separate(json);
+
+    cl = ngx_alloc_chain_link(json->pool);
+    b = ngx_calloc_buf(json->pool);
+
+    if (cl == NULL || b == NULL) {
+        json->failed = 1;
+        return;
+    }
+
+    /* without the tag, as there is nothing to use again */
+
+    b->in_file = 1;
+    b->file = file;
+    b->file_pos = pos;
+    b->file_last = last;
+
+    cl->buf = b;
+    cl->next = NULL;
+    *json->last = cl;
+    json->last = &cl->next;
+
+    json->size += last - pos;
+}
+
+
+void
 ngx_mesh_json_number(ngx_mesh_json_t *json, uint64_t n)
 {
     u_char     buf[NGX_INT64_LEN + 1];

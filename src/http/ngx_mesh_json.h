@@ -59,6 +59,11 @@ void ngx_mesh_json_null(ngx_mesh_json_t *json);
 /* a value that is JSON already */
 void ngx_mesh_json_raw(ngx_mesh_json_t *json, ngx_str_t *s);
 
+/* the same in a file, which is open until all was sent; what holds one cannot
+   be joined */
+void ngx_mesh_json_file(ngx_mesh_json_t *json, ngx_file_t *file, off_t pos,
+    off_t last);
+
 /* bytes that are no value */
 void ngx_mesh_json_bytes(ngx_mesh_json_t *json, u_char *p, size_t len);
 
