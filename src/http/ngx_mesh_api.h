@@ -470,11 +470,9 @@ void ngx_mesh_api_end(ngx_http_request_t *r, ngx_int_t rc);
 /* header and first part of the answer to a call, or its error */
 ngx_int_t ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call);
 
-/* for answers of another kind: the headers that all have; waits until the
-   client has read: NGX_DONE, or NGX_ERROR */
+/* for answers of another kind: the headers that all have */
 ngx_int_t ngx_mesh_api_headers(ngx_http_request_t *r,
     ngx_mesh_api_call_t *call);
-ngx_int_t ngx_mesh_api_wait(ngx_http_request_t *r);
 
 
 /* ngx_mesh_api_durable.c: ends the answer to a call that has committed.

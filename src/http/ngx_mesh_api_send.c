@@ -12,29 +12,13 @@
 #include "ngx_mesh_http.h"
 
 
-/*
- * Answers.  A long list is written part by part, the next one when the last
- * has left and other events had their turn, so that it costs neither memory
- * nor the latency of calls.
- */
-
-typedef struct {
-    ngx_mesh_api_call_t  *call;
-    ngx_chain_t          *busy;
-    ngx_uint_t            done;
-} ngx_mesh_api_send_t;
-
-
 static ngx_uint_t ngx_mesh_api_problem(ngx_http_request_t *r);
 static void ngx_mesh_api_error_body(ngx_http_request_t *r,
     ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_etag_header(ngx_http_request_t *r,
     ngx_str_t *etag);
-static ngx_int_t ngx_mesh_api_part(ngx_http_request_t *r,
-    ngx_mesh_api_send_t *send);
-static ngx_int_t ngx_mesh_api_flush(ngx_http_request_t *r,
-    ngx_mesh_api_send_t *send, ngx_chain_t *out);
-static void ngx_mesh_api_writer(ngx_http_request_t *r);
+static ngx_int_t ngx_mesh_api_part(void *data, ngx_pool_t *pool,
+    ngx_chain_t **out);
 
 
 static ngx_str_t  ngx_mesh_api_type = ngx_string("application/json");
@@ -54,9 +38,9 @@ static ngx_str_t  ngx_mesh_api_revision_name = ngx_string("X-Mesh-Revision");
 ngx_int_t
 ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 {
-    ngx_int_t             rc;
-    ngx_mesh_json_t      *json;
-    ngx_mesh_api_send_t  *send;
+    ngx_int_t               rc;
+    ngx_mesh_json_t        *json;
+    ngx_mesh_http_parts_t  *parts;
 
     json = call->json;
 
@@ -108,20 +92,16 @@ ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
         return rc;
     }
 
-    send = ngx_pcalloc(r->pool, sizeof(ngx_mesh_api_send_t));
-    if (send == NULL) {
+    parts = ngx_pcalloc(r->pool, sizeof(ngx_mesh_http_parts_t));
+    if (parts == NULL) {
         return NGX_ERROR;
     }
 
-    send->call = call;
+    parts->part = ngx_mesh_api_part;
+    parts->data = call;
+    parts->free = &json->free;
 
-    /* the writer finds it where the call was */
-
-    ngx_http_set_ctx(r, send, ngx_mesh_http_module);
-
-    r->write_event_handler = ngx_mesh_api_writer;
-
-    return ngx_mesh_api_part(r, send);
+    return ngx_mesh_http_send_parts(r, parts);
 }
 
 
@@ -299,138 +279,35 @@ ngx_mesh_api_etag_header(ngx_http_request_t *r, ngx_str_t *etag)
 }
 
 
-/* NGX_DONE: more is to come, by an event; otherwise the request's end */
-
 static ngx_int_t
-ngx_mesh_api_part(ngx_http_request_t *r, ngx_mesh_api_send_t *send)
+ngx_mesh_api_part(void *data, ngx_pool_t *pool, ngx_chain_t **out)
 {
+    ngx_mesh_api_call_t *call = data;
+
     ngx_int_t         rc;
-    ngx_buf_t        *b;
-    ngx_chain_t      *out;
     ngx_mesh_json_t  *json;
 
-    json = send->call->json;
+    json = call->json;
 
-    while (send->call->more && json->size < NGX_MESH_JSON_BUFFER) {
+    while (call->more && json->size < NGX_MESH_JSON_BUFFER) {
 
-        rc = send->call->more(send->call);
+        rc = call->more(call);
 
         if (rc == NGX_ERROR || json->failed) {
             return NGX_ERROR;
         }
 
         if (rc != NGX_AGAIN) {
-            send->call->more = NULL;
+            call->more = NULL;
             ngx_mesh_json_bytes(json, (u_char *) "\n", 1);
         }
     }
 
-    out = json->out;
-
-    if (send->call->more == NULL) {
-        b = ((ngx_chain_t *) ((u_char *) json->last
-                              - offsetof(ngx_chain_t, next)))->buf;
-        b->last_buf = (r == r->main) ? 1 : 0;
-        b->last_in_chain = 1;
-        send->done = 1;
-    }
+    *out = json->out;
 
     json->out = NULL;
     json->last = &json->out;
     json->size = 0;
 
-    return ngx_mesh_api_flush(r, send, out);
-}
-
-
-static ngx_int_t
-ngx_mesh_api_flush(ngx_http_request_t *r, ngx_mesh_api_send_t *send,
-    ngx_chain_t *out)
-{
-    ngx_int_t     rc;
-    ngx_event_t  *wev;
-
-    rc = ngx_http_output_filter(r, out);
-
-    /* what has not left after the last part leaves by nginx's own writer */
-
-    if (rc == NGX_ERROR || send->done) {
-        return rc;
-    }
-
-    ngx_chain_update_chains(r->pool, &send->call->json->free, &send->busy,
-                            &out, send->call->json->tag);
-
-    if (send->busy) {
-        return ngx_mesh_api_wait(r);
-    }
-
-    wev = r->connection->write;
-
-    if (wev->timer_set && !wev->delayed) {
-        ngx_del_timer(wev);
-    }
-
-    ngx_post_event(wev, &ngx_posted_next_events);
-
-    return NGX_DONE;
-}
-
-
-static void
-ngx_mesh_api_writer(ngx_http_request_t *r)
-{
-    ngx_int_t             rc;
-    ngx_event_t          *wev;
-    ngx_connection_t     *c;
-    ngx_mesh_api_send_t  *send;
-
-    c = r->connection;
-    wev = c->write;
-
-    if (wev->timedout) {
-        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
-                      "client timed out");
-        c->timedout = 1;
-
-        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
-        return;
-    }
-
-    send = ngx_http_get_module_ctx(r, ngx_mesh_http_module);
-
-    if (wev->delayed || r->aio) {
-        rc = ngx_mesh_api_wait(r);
-
-    } else if (send->busy) {
-        rc = ngx_mesh_api_flush(r, send, NULL);
-
-    } else {
-        rc = ngx_mesh_api_part(r, send);
-    }
-
-    if (rc != NGX_DONE) {
-        ngx_http_finalize_request(r, rc);
-    }
-}
-
-
-ngx_int_t
-ngx_mesh_api_wait(ngx_http_request_t *r)
-{
-    ngx_event_t               *wev;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    wev = r->connection->write;
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    if (!wev->delayed) {
-        ngx_add_timer(wev, clcf->send_timeout);
-    }
-
-    if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return NGX_DONE;
+    return call->more ? NGX_AGAIN : NGX_OK;
 }

@@ -301,7 +301,7 @@ ngx_mesh_api_stream_flush(ngx_mesh_api_watch_t *watch)
     }
 
     if (watch->busy) {
-        return ngx_mesh_api_wait(r);
+        return ngx_mesh_http_wait(r);
     }
 
     if (wev->timer_set && !wev->delayed) {
@@ -324,20 +324,11 @@ ngx_mesh_api_stream_writer(ngx_http_request_t *r)
     call = ngx_http_get_module_ctx(r, ngx_mesh_http_module);
     watch = call->data;
 
-    if (wev->timedout) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
-                      "client timed out");
-        r->connection->timedout = 1;
-
-        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+    if (ngx_mesh_http_timed_out(r) || watch->busy == NULL) {
         return;
     }
 
-    if (watch->busy == NULL) {
-        return;
-    }
-
-    rc = (wev->delayed || r->aio) ? ngx_mesh_api_wait(r)
+    rc = (wev->delayed || r->aio) ? ngx_mesh_http_wait(r)
                                   : ngx_mesh_api_stream_flush(watch);
 
     if (rc != NGX_DONE) {

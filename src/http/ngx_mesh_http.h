@@ -45,6 +45,42 @@ ngx_int_t ngx_mesh_http_add_header(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);
 
 
+/* ngx_mesh_http_parts.c */
+
+/*
+ * An answer that is written part by part, the next one when the last has left
+ * and other events had their turn, so that a long one costs neither memory
+ * nor the latency of calls.
+ */
+
+typedef struct {
+
+    /* the next part: NGX_AGAIN: more follow, *out may be left NULL; NGX_OK:
+       it is the last, of a buffer at least; NGX_ERROR */
+    ngx_int_t                (*part)(void *data, ngx_pool_t *pool,
+                                     ngx_chain_t **out);
+    void                      *data;
+    ngx_chain_t              **free;       /* gets the buffers that have left,
+                                              whose tag is the module */
+
+    ngx_chain_t               *busy;       /* private */
+    ngx_uint_t                 done;
+} ngx_mesh_http_parts_t;
+
+/*
+ * After the header: NGX_DONE: it goes on by events, otherwise the request's
+ * end.  From the content handler the former holds the request.
+ */
+ngx_int_t ngx_mesh_http_send_parts(ngx_http_request_t *r,
+    ngx_mesh_http_parts_t *parts);
+
+/* waits until the client has read: NGX_DONE, or NGX_ERROR */
+ngx_int_t ngx_mesh_http_wait(ngx_http_request_t *r);
+
+/* whether it has waited too long, and ended the request then */
+ngx_uint_t ngx_mesh_http_timed_out(ngx_http_request_t *r);
+
+
 extern ngx_module_t  ngx_mesh_http_module;
 
 

@@ -13,31 +13,21 @@
 #include "ngx_mesh_http.h"
 
 
-/*
- * Thousands of series make tens of megabytes of text.  It is written part by
- * part, the next one when the last has left and other events had their turn,
- * so that a scrape costs neither memory nor the latency of calls.
- */
+/* thousands of series make tens of megabytes of text */
 
 typedef struct {
     ngx_mesh_metrics_cursor_t   cursor;
     ngx_mesh_table_cursor_t     table;
     ngx_uint_t                  calls;     /* done, the table follows */
     ngx_chain_t                *free;
-    ngx_chain_t                *busy;
-    ngx_uint_t                  done;
+    ngx_mesh_http_parts_t       parts;
 } ngx_mesh_http_metrics_ctx_t;
 
 
-static void ngx_mesh_http_metrics_writer(ngx_http_request_t *r);
-static ngx_int_t ngx_mesh_http_metrics_part(ngx_http_request_t *r,
-    ngx_mesh_http_metrics_ctx_t *ctx);
+static ngx_int_t ngx_mesh_http_metrics_part(void *data, ngx_pool_t *pool,
+    ngx_chain_t **out);
 static ngx_int_t ngx_mesh_http_metrics_text(ngx_mesh_http_metrics_ctx_t *ctx,
     ngx_buf_t *b);
-static ngx_int_t ngx_mesh_http_metrics_next(ngx_http_request_t *r);
-static ngx_int_t ngx_mesh_http_metrics_output(ngx_http_request_t *r,
-    ngx_mesh_http_metrics_ctx_t *ctx, ngx_chain_t *out);
-static ngx_int_t ngx_mesh_http_metrics_wait(ngx_http_request_t *r);
 
 
 static ngx_str_t  ngx_mesh_http_metrics_type =
@@ -68,7 +58,9 @@ ngx_mesh_http_metrics_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_set_ctx(r, ctx, ngx_mesh_http_module);
+    ctx->parts.part = ngx_mesh_http_metrics_part;
+    ctx->parts.data = ctx;
+    ctx->parts.free = &ctx->free;
 
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_type = ngx_mesh_http_metrics_type;
@@ -88,80 +80,34 @@ ngx_mesh_http_metrics_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    rc = ngx_mesh_http_metrics_part(r, ctx);
+    rc = ngx_mesh_http_send_parts(r, &ctx->parts);
 
-    if (rc != NGX_DONE) {
-        return rc;
+    if (rc == NGX_DONE) {
+        r->main->count++;
     }
 
-    r->main->count++;
-
-    r->write_event_handler = ngx_mesh_http_metrics_writer;
-
-    return NGX_DONE;
+    return rc;
 }
 
-
-static void
-ngx_mesh_http_metrics_writer(ngx_http_request_t *r)
-{
-    ngx_int_t                     rc;
-    ngx_event_t                  *wev;
-    ngx_connection_t             *c;
-    ngx_mesh_http_metrics_ctx_t  *ctx;
-
-    c = r->connection;
-    wev = c->write;
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, wev->log, 0,
-                   "mesh metrics writer: \"%V?%V\"", &r->uri, &r->args);
-
-    if (wev->timedout) {
-        ngx_log_error(NGX_LOG_INFO, c->log, NGX_ETIMEDOUT,
-                      "client timed out");
-        c->timedout = 1;
-
-        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
-        return;
-    }
-
-    ctx = ngx_http_get_module_ctx(r, ngx_mesh_http_module);
-
-    if (wev->delayed || r->aio) {
-        rc = ngx_mesh_http_metrics_wait(r);
-
-    } else if (ctx->busy) {
-        rc = ngx_mesh_http_metrics_output(r, ctx, NULL);
-
-    } else {
-        rc = ngx_mesh_http_metrics_part(r, ctx);
-    }
-
-    if (rc != NGX_DONE) {
-        ngx_http_finalize_request(r, rc);
-    }
-}
-
-
-/* NGX_DONE: more is to come, by an event; otherwise the request's end */
 
 static ngx_int_t
-ngx_mesh_http_metrics_part(ngx_http_request_t *r,
-    ngx_mesh_http_metrics_ctx_t *ctx)
+ngx_mesh_http_metrics_part(void *data, ngx_pool_t *pool, ngx_chain_t **out)
 {
+    ngx_mesh_http_metrics_ctx_t *ctx = data;
+
     ngx_int_t     rc;
     ngx_buf_t    *b;
-    ngx_chain_t  *out;
+    ngx_chain_t  *cl;
 
-    out = ngx_chain_get_free_buf(r->pool, &ctx->free);
-    if (out == NULL) {
+    cl = ngx_chain_get_free_buf(pool, &ctx->free);
+    if (cl == NULL) {
         return NGX_ERROR;
     }
 
-    b = out->buf;
+    b = cl->buf;
 
     if (b->start == NULL) {
-        b->start = ngx_palloc(r->pool, NGX_MESH_METRICS_BUFFER);
+        b->start = ngx_palloc(pool, NGX_MESH_METRICS_BUFFER);
         if (b->start == NULL) {
             return NGX_ERROR;
         }
@@ -175,25 +121,17 @@ ngx_mesh_http_metrics_part(ngx_http_request_t *r,
 
     rc = ngx_mesh_http_metrics_text(ctx, b);
 
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
     if (rc == NGX_AGAIN && b->last == b->pos) {
-        out->next = ctx->free;
-        ctx->free = out;
-        return ngx_mesh_http_metrics_next(r);
-    }
-
-    if (rc == NGX_OK) {
-        b->last_buf = (r == r->main) ? 1 : 0;
-        b->last_in_chain = 1;
-        ctx->done = 1;
+        cl->next = ctx->free;
+        ctx->free = cl;
+        return NGX_AGAIN;
     }
 
     b->temporary = (b->last != b->pos) ? 1 : 0;
 
-    return ngx_mesh_http_metrics_output(r, ctx, out);
+    *out = cl;
+
+    return rc;
 }
 
 
@@ -209,69 +147,4 @@ ngx_mesh_http_metrics_text(ngx_mesh_http_metrics_ctx_t *ctx, ngx_buf_t *b)
     }
 
     return ngx_mesh_table_text_part(&ctx->table, b);
-}
-
-
-/* other events first */
-
-static ngx_int_t
-ngx_mesh_http_metrics_next(ngx_http_request_t *r)
-{
-    ngx_event_t  *wev;
-
-    wev = r->connection->write;
-
-    if (wev->timer_set && !wev->delayed) {
-        ngx_del_timer(wev);
-    }
-
-    ngx_post_event(wev, &ngx_posted_next_events);
-
-    return NGX_DONE;
-}
-
-
-static ngx_int_t
-ngx_mesh_http_metrics_output(ngx_http_request_t *r,
-    ngx_mesh_http_metrics_ctx_t *ctx, ngx_chain_t *out)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_http_output_filter(r, out);
-
-    /* what has not left after the last part leaves by nginx's own writer */
-
-    if (rc == NGX_ERROR || ctx->done) {
-        return rc;
-    }
-
-    ngx_chain_update_chains(r->pool, &ctx->free, &ctx->busy, &out,
-                            (ngx_buf_tag_t) &ngx_mesh_http_module);
-
-    if (ctx->busy) {
-        return ngx_mesh_http_metrics_wait(r);
-    }
-
-    return ngx_mesh_http_metrics_next(r);
-}
-
-
-static ngx_int_t
-ngx_mesh_http_metrics_wait(ngx_http_request_t *r)
-{
-    ngx_event_t               *wev;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    wev = r->connection->write;
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    if (!wev->delayed) {
-        ngx_add_timer(wev, clcf->send_timeout);
-    }
-
-    if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return NGX_DONE;
 }
