@@ -210,7 +210,10 @@ ngx_mesh_api_permitted(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 }
 
 
-/* what the client sent, not yet decoded: names hold "/" */
+/*
+ * What the client sent, not yet decoded: names hold "/".  After "rewrite" and
+ * the like there is only what was decoded.
+ */
 
 static ngx_int_t
 ngx_mesh_api_path(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
@@ -218,12 +221,28 @@ ngx_mesh_api_path(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
     u_char     *p, *last;
     size_t      i;
     ngx_int_t   c;
+    ngx_str_t   uri;
 
-    p = r->unparsed_uri.data;
-    last = p + r->unparsed_uri.len;
+    uri = r->unparsed_uri;
 
-    if (ngx_strlchr(p, last, '?')) {
-        last = ngx_strlchr(p, last, '?');
+    if (!r->valid_unparsed_uri) {
+        uri.len = r->uri.len + 2 * ngx_escape_uri(NULL, r->uri.data,
+                                                  r->uri.len, NGX_ESCAPE_URI);
+
+        uri.data = ngx_pnalloc(r->pool, uri.len + 1);
+        if (uri.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_escape_uri(uri.data, r->uri.data, r->uri.len,
+                              NGX_ESCAPE_URI);
+    }
+
+    p = uri.data;
+    last = ngx_strlchr(p, p + uri.len, '?');
+
+    if (last == NULL) {
+        last = p + uri.len;
     }
 
     for (i = 0; i < call->root.len && p < last; i++) {
