@@ -114,6 +114,16 @@ is(error(api($t, 'PUT', 'services/x', {}, 'x-mesh-revision' => 'a')),
 is(error(api($t, 'PUT', "services/$_", {})), '400 BadPath', "name $_")
     for qw(%ff%fe x%c3 %ed%a0%80);
 is(error(api($t, 'GET', 'services?limit=x')), '400 BadArgument', 'a limit');
+
+for ('GET services/demo.Echo?limit=1', 'GET services?force=1',
+     'DELETE services/x/endpoints/y?force=1', 'POST batch?prune=1',
+     'GET routes/x?since=1', 'PUT services/x?deadline=1m')
+{
+    my ($method, $path) = split / /;
+    is(error(api($t, $method, $path, $method eq 'GET' ? undef : {})),
+       '400 BadArgument', "no argument of $_");
+}
+
 is(error(api($t, 'GET', 'services/x/endpoints?after=zzzz')),
    '400 BadArgument', 'a cursor');
 

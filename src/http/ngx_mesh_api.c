@@ -439,7 +439,7 @@ static ngx_int_t
 ngx_mesh_api_conditions(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 {
     off_t                     n;
-    ngx_str_t                *value, fields;
+    ngx_str_t                *value;
     ngx_mesh_api_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_mesh_http_module);
@@ -472,20 +472,6 @@ ngx_mesh_api_conditions(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
         || ngx_mesh_api_arg_flag(call, "dry_run", &call->dry) != NGX_OK)
     {
         return call->error.status ? NGX_DECLINED : NGX_ERROR;
-    }
-
-    if (call->dry && (call->op->flags & NGX_MESH_API_WRITE)
-        && !(call->op->flags & (NGX_MESH_API_COMMIT|NGX_MESH_API_DRY)))
-    {
-        return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST, "BadArgument",
-                                 NULL, "dry_run is not for this operation");
-    }
-
-    if (!(call->op->flags & NGX_MESH_API_FIELDS)
-        && ngx_mesh_api_arg(call, "fields", &fields) != NGX_DECLINED)
-    {
-        return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST, "BadArgument",
-                                 NULL, "fields is not for this operation");
     }
 
     call->required = alcf->require_match

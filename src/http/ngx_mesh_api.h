@@ -41,8 +41,9 @@ typedef ngx_int_t (*ngx_mesh_api_pt)(ngx_mesh_api_call_t *call);
 #define NGX_MESH_API_DRY         0x08    /* takes "dry_run" without that */
 
 #define NGX_MESH_API_EACH        0x10    /* its ops may have preconditions */
-#define NGX_MESH_API_FIELDS      0x40    /* takes "fields" */
 #define NGX_MESH_API_LINES       0x20    /* answers with lines, if wanted */
+#define NGX_MESH_API_FIELDS      0x40    /* takes "fields" */
+#define NGX_MESH_API_LIST        0x80    /* answers with a page of members */
 
 
 typedef struct {
@@ -183,7 +184,23 @@ ngx_int_t ngx_mesh_api_arg_number(ngx_mesh_api_call_t *call, char *name,
 ngx_int_t ngx_mesh_api_arg_flag(ngx_mesh_api_call_t *call, char *name,
     ngx_uint_t *flag);
 
-/* whether there are only arguments that something takes; else 400 */
+/* all arguments there are, until one without a name */
+
+typedef struct {
+    ngx_str_t                name;
+    char                    *path;       /* of the operation; NULL: by flags */
+    ngx_uint_t               method;
+    ngx_uint_t               flags;      /* one of them; or 0 */
+    char                    *schema;     /* JSON */
+    char                    *summary;
+} ngx_mesh_api_arg_t;
+
+extern ngx_mesh_api_arg_t  ngx_mesh_api_args[];
+
+ngx_uint_t ngx_mesh_api_arg_takes(ngx_mesh_api_arg_t *arg,
+    ngx_mesh_api_op_t *op);
+
+/* whether there are only arguments that the operation takes; else 400 */
 ngx_int_t ngx_mesh_api_args_known(ngx_mesh_api_call_t *call);
 
 /* a segment of a path */

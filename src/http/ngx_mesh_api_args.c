@@ -18,6 +18,63 @@ static ngx_int_t ngx_mesh_api_digits(u_char **p, u_char *last,
     ngx_uint_t n, ngx_uint_t max);
 
 
+#define NGX_MESH_API_FLAG  "{\"enum\":[\"0\",\"1\"]}"
+#define NGX_MESH_API_COUNT "{\"type\":\"integer\",\"minimum\":0}"
+#define NGX_MESH_API_TEXT  "{\"type\":\"string\"}"
+
+
+ngx_mesh_api_arg_t  ngx_mesh_api_args[] = {
+
+    { ngx_string("dry_run"), NULL, 0, NGX_MESH_API_COMMIT|NGX_MESH_API_DRY,
+      NGX_MESH_API_FLAG, "1: checks all and changes nothing" },
+
+    { ngx_string("fields"), NULL, 0, NGX_MESH_API_FIELDS,
+      "{\"type\":\"string\",\"pattern\":\"^[^,]+(,[^,]+)*$\"}",
+      "Only these members, as metadata.name,spec" },
+
+    { ngx_string("limit"), NULL, 0, NGX_MESH_API_LIST,
+      NGX_MESH_API_COUNT, "Members in one answer, 0: all" },
+
+    { ngx_string("after"), NULL, 0, NGX_MESH_API_LIST,
+      NGX_MESH_API_TEXT, "Where to go on, as \"next\" has it" },
+
+    { ngx_string("since"), "watch", NGX_HTTP_GET, 0,
+      NGX_MESH_API_COUNT,
+      "Changes after this revision; without it from now on" },
+
+    { ngx_string("wait"), "watch", NGX_HTTP_GET, 0,
+      "{\"type\":\"string\",\"pattern\":\"^[0-9]{1,3}(ms|s)$\"}",
+      "How long, 55s; up to 10m" },
+
+    { ngx_string("epoch"), "watch", NGX_HTTP_GET, 0, NGX_MESH_API_TEXT,
+      "Epoch that the revision is of" },
+
+    { ngx_string("service"), "watch", NGX_HTTP_GET, 0, NGX_MESH_API_TEXT,
+      "Only this service and what is in it" },
+
+    { ngx_string("type"), "watch", NGX_HTTP_GET, 0,
+      "{\"enum\":[\"service\",\"endpoint\",\"override\",\"route\"]}",
+      "Only these" },
+
+    { ngx_string("to"), "revisions/{revision}/diff", NGX_HTTP_GET, 0,
+      "{\"type\":\"integer\",\"minimum\":1}",
+      "Another revision, instead of now" },
+
+    { ngx_string("prune"), "snapshot", NGX_HTTP_PUT, 0, NGX_MESH_API_FLAG,
+      "1: what is not in the document is removed" },
+
+    { ngx_string("force"), "services/{service}", NGX_HTTP_DELETE, 0,
+      NGX_MESH_API_FLAG,
+      "1: endpoints of other owners are removed too" },
+
+    { ngx_string("deadline"), "services/{service}/endpoints/{id}/drain",
+      NGX_HTTP_POST, 0, NGX_MESH_API_TEXT,
+      "When it ends: a time as 10m, or as RFC 3339 has it" },
+
+    { ngx_null_string, NULL, 0, 0, NULL, NULL }
+};
+
+
 ngx_int_t
 ngx_mesh_api_arg(ngx_mesh_api_call_t *call, char *name, ngx_str_t *value)
 {
@@ -60,23 +117,28 @@ ngx_mesh_api_arg(ngx_mesh_api_call_t *call, char *name, ngx_str_t *value)
 }
 
 
+ngx_uint_t
+ngx_mesh_api_arg_takes(ngx_mesh_api_arg_t *arg, ngx_mesh_api_op_t *op)
+{
+    if (arg->path == NULL) {
+        return (arg->flags & op->flags) != 0;
+    }
+
+    return arg->method == op->method
+           && ngx_strlen(arg->path) == op->path.len
+           && ngx_strncmp(arg->path, op->path.data, op->path.len) == 0;
+}
+
+
 /* one that is mistyped might have been to keep a write from being done */
 
 ngx_int_t
 ngx_mesh_api_args_known(ngx_mesh_api_call_t *call)
 {
-    u_char      *p, *last, *end, *value;
-    ngx_str_t    name;
-    ngx_uint_t   i;
-
-    static ngx_str_t  known[] = {
-        ngx_string("dry_run"), ngx_string("force"), ngx_string("prune"),
-        ngx_string("limit"), ngx_string("after"), ngx_string("deadline"),
-        ngx_string("since"), ngx_string("wait"), ngx_string("epoch"),
-        ngx_string("service"), ngx_string("type"), ngx_string("to"),
-        ngx_string("fields"),
-        ngx_null_string
-    };
+    u_char              *p, *last, *end, *value;
+    ngx_str_t            name;
+    ngx_uint_t           known;
+    ngx_mesh_api_arg_t  *arg;
 
     last = call->args.data + call->args.len;
 
@@ -97,17 +159,29 @@ ngx_mesh_api_args_known(ngx_mesh_api_call_t *call)
             continue;
         }
 
-        for (i = 0; known[i].len; i++) {
-            if (ngx_mesh_api_equal(&known[i], &name)) {
+        known = 0;
+
+        for (arg = ngx_mesh_api_args; arg->name.len; arg++) {
+
+            if (!ngx_mesh_api_equal(&arg->name, &name)) {
+                continue;
+            }
+
+            if (ngx_mesh_api_arg_takes(arg, call->op)) {
                 break;
             }
+
+            known = 1;
         }
 
-        if (known[i].len == 0) {
-            return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST,
-                                     "BadArgument", NULL,
-                                     "unknown argument \"%V\"", &name);
+        if (arg->name.len) {
+            continue;
         }
+
+        return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST, "BadArgument",
+                                 NULL, known ? "%V is not for this operation"
+                                             : "unknown argument \"%V\"",
+                                 &name);
     }
 
     return NGX_OK;

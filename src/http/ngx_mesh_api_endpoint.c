@@ -71,7 +71,7 @@ ngx_mesh_api_field_t  ngx_mesh_api_endpoint_fields[] = {
 
 ngx_mesh_api_op_t  ngx_mesh_api_endpoint_ops[] = {
     { ngx_string("services/{service}/endpoints"), NGX_HTTP_GET,
-      NGX_MESH_API_FIELDS, ngx_mesh_api_endpoints_read,
+      NGX_MESH_API_FIELDS|NGX_MESH_API_LIST, ngx_mesh_api_endpoints_read,
       "All endpoints of a service" },
     { ngx_string("services/{service}/endpoints"), NGX_HTTP_PUT,
       NGX_MESH_API_WRITE|NGX_MESH_API_BODY|NGX_MESH_API_COMMIT,

@@ -29,16 +29,6 @@ typedef struct {
 
 
 typedef struct {
-    char                  *name;
-    char                  *in;
-    char                  *path;
-    ngx_uint_t             methods;
-    char                  *schema;
-    char                  *summary;
-} ngx_mesh_api_parameter_t;
-
-
-typedef struct {
     char                  *path;
     ngx_uint_t             method;
     char                  *body;           /* schemas, NULL: none */
@@ -88,53 +78,6 @@ static ngx_mesh_api_schema_t  ngx_mesh_api_schemas[] = {
 
 
 #define NGX_MESH_API_ANY  0xffffffff
-
-static ngx_mesh_api_parameter_t  ngx_mesh_api_parameters[] = {
-
-    { "limit", "query", "services", NGX_HTTP_GET,
-      "{\"type\":\"integer\",\"minimum\":0}",
-      "Members in one answer, 0: all" },
-
-    { "limit", "query", "services/{service}/endpoints", NGX_HTTP_GET,
-      "{\"type\":\"integer\",\"minimum\":0}",
-      "Members in one answer, 0: all" },
-
-    { "limit", "query", "routes", NGX_HTTP_GET,
-      "{\"type\":\"integer\",\"minimum\":0}",
-      "Members in one answer, 0: all" },
-
-    { "since", "query", "watch", NGX_HTTP_GET,
-      "{\"type\":\"integer\",\"minimum\":0}",
-      "Changes after this revision; without it from now on" },
-
-    { "wait", "query", "watch", NGX_HTTP_GET,
-      "{\"type\":\"string\",\"pattern\":\"^[0-9]{1,3}(ms|s)$\"}",
-      "How long, 55s" },
-
-    { "epoch", "query", "watch", NGX_HTTP_GET, "{\"type\":\"string\"}",
-      "Epoch that the revision is of" },
-
-    { "service", "query", "watch", NGX_HTTP_GET, "{\"type\":\"string\"}",
-      "Only this service and what is in it" },
-
-    { "type", "query", "watch", NGX_HTTP_GET,
-      "{\"enum\":[\"service\",\"endpoint\",\"override\",\"route\"]}",
-      "Only these" },
-
-    { "to", "query", "revisions/{revision}/diff", NGX_HTTP_GET,
-      "{\"type\":\"integer\",\"minimum\":1}",
-      "Another revision, instead of now" },
-
-    { "prune", "query", "snapshot", NGX_HTTP_PUT, "{\"enum\":[\"0\",\"1\"]}",
-      "1: what is not in the document is removed" },
-
-    { "force", "query", "services/{service}", NGX_HTTP_DELETE,
-      "{\"enum\":[\"0\",\"1\"]}",
-      "1: endpoints of other owners are removed too" },
-
-    { NULL, NULL, NULL, 0, NULL, NULL }
-};
-
 
 /* what cannot be told from the operation itself */
 
@@ -435,7 +378,18 @@ ngx_mesh_api_openapi_parameters(ngx_mesh_json_t *json, ngx_mesh_api_op_t *op)
 {
     u_char                    *p, *last;
     ngx_str_t                  name;
-    ngx_mesh_api_parameter_t  *parameter;
+    ngx_mesh_api_arg_t        *arg, *header;
+
+    static ngx_mesh_api_arg_t  headers[] = {
+        { ngx_string("If-Match"), NULL, 0, 0, "{\"type\":\"string\"}",
+          "ETag it must have" },
+        { ngx_string("If-None-Match"), NULL, 0, 0, "{\"type\":\"string\"}",
+          "*: it must not exist" },
+        { ngx_string("X-Mesh-Revision"), NULL, 0, 0,
+          "{\"type\":\"integer\",\"minimum\":1}",
+          "Revision the table must have" },
+        { ngx_null_string, NULL, 0, 0, NULL, NULL }
+    };
 
     ngx_mesh_json_open(json, '[');
 
@@ -456,43 +410,19 @@ ngx_mesh_api_openapi_parameters(ngx_mesh_json_t *json, ngx_mesh_api_op_t *op)
                                        "\"minLength\":1}", NULL);
     }
 
-    if (op->flags & (NGX_MESH_API_COMMIT|NGX_MESH_API_DRY)) {
-        ngx_str_set(&name, "dry_run");
-        ngx_mesh_api_openapi_parameter(json, &name, "query",
-                                       "{\"enum\":[\"0\",\"1\"]}",
-                                       "1: checks all and changes nothing");
-    }
+    for (arg = ngx_mesh_api_args; arg->name.len; arg++) {
 
-    if (op->flags & NGX_MESH_API_FIELDS) {
-        ngx_str_set(&name, "fields");
-        ngx_mesh_api_openapi_parameter(json, &name, "query",
-                                       "{\"type\":\"string\","
-                                       "\"pattern\":\"^[^,]+(,[^,]+)*$\"}",
-                                       "Only these members, as "
-                                       "metadata.name,spec");
-    }
-
-    if (op->flags & NGX_MESH_API_COMMIT) {
-        ngx_str_set(&name, "If-Match");
-        ngx_mesh_api_openapi_parameter(json, &name, "header",
-                                       "{\"type\":\"string\"}",
-                                       "ETag it must have");
-    }
-
-    for (parameter = ngx_mesh_api_parameters; parameter->name; parameter++) {
-
-        if ((parameter->methods & op->method) == 0
-            || op->path.len != ngx_strlen(parameter->path)
-            || ngx_memcmp(op->path.data, parameter->path, op->path.len) != 0)
-        {
-            continue;
+        if (ngx_mesh_api_arg_takes(arg, op)) {
+            ngx_mesh_api_openapi_parameter(json, &arg->name, "query",
+                                           arg->schema, arg->summary);
         }
+    }
 
-        name.data = (u_char *) parameter->name;
-        name.len = ngx_strlen(parameter->name);
-
-        ngx_mesh_api_openapi_parameter(json, &name, parameter->in,
-                                       parameter->schema, parameter->summary);
+    if (op->flags & NGX_MESH_API_WRITE) {
+        for (header = headers; header->name.len; header++) {
+            ngx_mesh_api_openapi_parameter(json, &header->name, "header",
+                                           header->schema, header->summary);
+        }
     }
 
     ngx_mesh_json_close(json, ']');

@@ -24,7 +24,7 @@ static ngx_int_t ngx_mesh_api_route_member(ngx_mesh_api_call_t *call,
 ngx_mesh_api_op_t  ngx_mesh_api_route_ops[] = {
 
     { ngx_string("routes"), NGX_HTTP_GET,
-      NGX_MESH_API_FIELDS, ngx_mesh_api_route_list,
+      NGX_MESH_API_FIELDS|NGX_MESH_API_LIST, ngx_mesh_api_route_list,
       "All routes" },
 
     { ngx_string("routes/{route}"), NGX_HTTP_GET,

@@ -60,7 +60,7 @@ ngx_mesh_api_field_t  ngx_mesh_api_service_fields[] = {
 
 ngx_mesh_api_op_t  ngx_mesh_api_service_ops[] = {
     { ngx_string("services"), NGX_HTTP_GET,
-      NGX_MESH_API_FIELDS, ngx_mesh_api_services,
+      NGX_MESH_API_FIELDS|NGX_MESH_API_LIST, ngx_mesh_api_services,
       "All services" },
     { ngx_string("services"), NGX_HTTP_POST,
       NGX_MESH_API_WRITE|NGX_MESH_API_BODY|NGX_MESH_API_COMMIT,
