@@ -22,6 +22,8 @@ static ngx_int_t ngx_mesh_api_stream_go(ngx_mesh_api_watch_t *watch,
     ngx_uint_t end);
 static ngx_int_t ngx_mesh_api_stream_header(ngx_mesh_api_watch_t *watch);
 static ngx_int_t ngx_mesh_api_stream_catch_up(ngx_mesh_api_watch_t *watch);
+static ngx_int_t ngx_mesh_api_stream_told(ngx_mesh_api_watch_t *watch,
+    uint64_t revision, uint64_t floor);
 static void ngx_mesh_api_stream_error(ngx_mesh_api_watch_t *watch);
 static ngx_int_t ngx_mesh_api_stream_flush(ngx_mesh_api_watch_t *watch);
 static void ngx_mesh_api_stream_writer(ngx_http_request_t *r);
@@ -35,11 +37,23 @@ ngx_int_t
 ngx_mesh_api_stream_items(ngx_mesh_api_watch_t *watch, ngx_array_t *items,
     uint64_t revision, uint64_t floor)
 {
-    ngx_uint_t              i, n;
-    ngx_mesh_json_t        *json;
-    ngx_mesh_store_item_t  *item;
+    if (watch->since >= floor
+        && ngx_mesh_api_changes(watch, items, revision) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
-    json = watch->call->json;
+    return ngx_mesh_api_stream_told(watch, revision, floor);
+}
+
+
+/* NGX_AGAIN: there was nothing */
+
+static ngx_int_t
+ngx_mesh_api_stream_told(ngx_mesh_api_watch_t *watch, uint64_t revision,
+    uint64_t floor)
+{
+    ngx_uint_t  n;
 
     if (watch->since < floor) {
 
@@ -51,25 +65,10 @@ ngx_mesh_api_stream_items(ngx_mesh_api_watch_t *watch, ngx_array_t *items,
         return NGX_OK;
     }
 
-    item = items->elts;
-
-    for (i = 0, n = 0; i < items->nelts; i++) {
-
-        if (!ngx_mesh_api_watch_wants(watch, &item[i])) {
-            continue;
-        }
-
-        json->comma = 0;
-
-        if (ngx_mesh_api_watch_item(watch, &item[i], items->pool) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        ngx_mesh_json_bytes(json, (u_char *) "\n", 1);
-        n++;
-    }
+    n = watch->n;
 
     watch->since = revision;
+    watch->n = 0;
 
     if (n == 0) {
         return NGX_AGAIN;
@@ -148,6 +147,12 @@ ngx_mesh_api_stream_run(ngx_mesh_api_watch_t *watch, ngx_uint_t end)
 
     if (rc == NGX_DONE) {
         ngx_mesh_api_watch_add(watch);
+
+        /* other events first */
+
+        if (watch->behind && watch->busy == NULL) {
+            ngx_mesh_api_watch_next();
+        }
     }
 
     ngx_mesh_api_end(r, rc);
@@ -225,29 +230,30 @@ ngx_mesh_api_stream_header(ngx_mesh_api_watch_t *watch)
 static ngx_int_t
 ngx_mesh_api_stream_catch_up(ngx_mesh_api_watch_t *watch)
 {
-    uint64_t           revision;
+    uint64_t           since, revision;
     ngx_int_t          rc;
-    ngx_pool_t        *pool;
-    ngx_array_t        items;
     ngx_mesh_store_t  *store;
 
     store = watch->call->store;
+    since = watch->since;
 
-    pool = ngx_create_pool(4096, watch->call->log);
-    if (pool == NULL) {
-        return NGX_ERROR;
+    if (watch->target == 0) {
+        watch->target = ngx_mesh_store_revision(store);
     }
 
-    rc = ngx_mesh_api_watch_list(store, watch->since, &items, &revision, pool);
+    rc = ngx_mesh_api_changes_walk(watch);
 
-    if (rc == NGX_OK) {
-        rc = ngx_mesh_api_stream_items(watch, &items, revision,
-                                       ngx_mesh_store_floor(store));
+    if (rc != NGX_OK) {
+        return rc == NGX_AGAIN ? NGX_OK : rc;
     }
-
-    ngx_destroy_pool(pool);
 
     watch->behind = 0;
+
+    revision = watch->since;
+    watch->since = since;
+
+    rc = ngx_mesh_api_stream_told(watch, revision,
+                                  ngx_mesh_store_floor(store));
 
     return rc == NGX_AGAIN ? NGX_OK : rc;
 }
@@ -302,6 +308,15 @@ ngx_mesh_api_stream_flush(ngx_mesh_api_watch_t *watch)
 
     if (watch->busy) {
         return ngx_mesh_http_wait(r);
+    }
+
+    /* one that waits, maybe with thousands of others, needs no buffers */
+
+    for (cl = watch->behind ? NULL : json->free; cl; cl = cl->next) {
+
+        if (cl->buf->start && ngx_pfree(r->pool, cl->buf->start) == NGX_OK) {
+            cl->buf->start = NULL;
+        }
     }
 
     if (wev->timer_set && !wev->delayed) {

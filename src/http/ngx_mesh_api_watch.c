@@ -28,8 +28,6 @@
 /* ms between two bookmarks at least */
 #define NGX_MESH_API_WATCH_LEAST     100
 
-#define NGX_MESH_API_WATCH_TYPES     4
-
 #define NGX_MESH_API_GONE            410
 
 
@@ -40,6 +38,9 @@ static ngx_int_t ngx_mesh_api_watch_since(ngx_mesh_api_call_t *call,
     ngx_mesh_api_watch_t *watch);
 static ngx_int_t ngx_mesh_api_watch_answer(ngx_mesh_api_watch_t *watch,
     ngx_array_t *items, uint64_t revision, uint64_t floor, ngx_uint_t end);
+static void ngx_mesh_api_watch_open(ngx_mesh_api_watch_t *watch);
+static void ngx_mesh_api_watch_close(ngx_mesh_api_watch_t *watch);
+static ngx_int_t ngx_mesh_api_watch_more(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_watch_wait(ngx_mesh_api_watch_t *watch);
 static void ngx_mesh_api_watch_cleanup(void *data);
 static void ngx_mesh_api_watch_init(void);
@@ -60,15 +61,6 @@ ngx_mesh_api_op_t  ngx_mesh_api_watch_ops[] = {
       "What has changed after a revision, as soon as there is something" },
 
     { ngx_null_string, 0, 0, NULL, NULL }
-};
-
-
-static ngx_str_t  ngx_mesh_api_watch_types[] = {
-    ngx_null_string,
-    ngx_string("service"),
-    ngx_string("endpoint"),
-    ngx_string("override"),
-    ngx_string("route")
 };
 
 
@@ -169,7 +161,7 @@ ngx_mesh_api_watch_args(ngx_mesh_api_call_t *call, ngx_mesh_api_watch_t *watch)
     if (ngx_mesh_api_arg(call, "type", &value) == NGX_OK) {
 
         for (i = NGX_MESH_API_WATCH_TYPES; i; i--) {
-            if (ngx_mesh_api_equal(&value, &ngx_mesh_api_watch_types[i])) {
+            if (ngx_mesh_api_equal(&value, &ngx_mesh_api_changes_types[i])) {
                 break;
             }
         }
@@ -295,14 +287,11 @@ static ngx_int_t
 ngx_mesh_api_watch_answer(ngx_mesh_api_watch_t *watch, ngx_array_t *items,
     uint64_t revision, uint64_t floor, ngx_uint_t end)
 {
-    ngx_int_t               rc;
     ngx_uint_t              i;
-    ngx_mesh_json_t        *json;
     ngx_mesh_api_call_t    *call;
     ngx_mesh_store_item_t  *item;
 
     call = watch->call;
-    json = call->json;
 
     if (watch->since < floor) {
         return ngx_mesh_api_watch_old(call, floor);
@@ -311,118 +300,89 @@ ngx_mesh_api_watch_answer(ngx_mesh_api_watch_t *watch, ngx_array_t *items,
     item = items->elts;
 
     for (i = 0; i < items->nelts; i++) {
-
-        if (!ngx_mesh_api_watch_wants(watch, &item[i])) {
-            continue;
+        if (ngx_mesh_api_changes_wants(watch, &item[i])) {
+            break;
         }
+    }
 
-        if (watch->n++ == 0) {
-            ngx_mesh_json_open(json, '{');
-            ngx_mesh_json_key(json, "items");
-            ngx_mesh_json_open(json, '[');
-        }
+    if (i == items->nelts && !end) {
+        watch->since = revision;
+        return NGX_AGAIN;
+    }
 
-        rc = ngx_mesh_api_watch_item(watch, &item[i], items->pool);
+    call->revision = revision;
 
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    ngx_mesh_api_watch_open(watch);
+
+    if (items->nelts > NGX_MESH_API_WATCH_PAGE) {
+        watch->target = revision;
+        call->data = watch;
+        call->more = ngx_mesh_api_watch_more;
+        return NGX_OK;
+    }
+
+    if (ngx_mesh_api_changes(watch, items, revision) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     watch->since = revision;
 
-    if (watch->n == 0) {
-
-        if (!end) {
-            return NGX_AGAIN;
-        }
-
-        ngx_mesh_json_open(json, '{');
-        ngx_mesh_json_key(json, "items");
-        ngx_mesh_json_open(json, '[');
-    }
-
-    ngx_mesh_json_close(json, ']');
-    ngx_mesh_json_key(json, "revision");
-    ngx_mesh_json_number(json, revision);
-    ngx_mesh_json_close(json, '}');
-
-    call->revision = revision;
+    ngx_mesh_api_watch_close(watch);
 
     return NGX_OK;
 }
 
 
-ngx_uint_t
-ngx_mesh_api_watch_wants(ngx_mesh_api_watch_t *watch,
-    ngx_mesh_store_item_t *item)
+static void
+ngx_mesh_api_watch_open(ngx_mesh_api_watch_t *watch)
 {
-    ngx_str_t  *key;
-
-    if (item->modified <= watch->since
-        || (watch->type && item->type != watch->type))
-    {
-        return 0;
-    }
-
-    if (watch->service.data == NULL) {
-        return 1;
-    }
-
-    /* the key of the service itself is without the NUL at the end */
-
-    key = &watch->service;
-
-    if (item->type == NGX_MESH_ITEM_SERVICE) {
-        return item->key.len == key->len - 1
-               && ngx_memcmp(item->key.data, key->data, key->len - 1) == 0;
-    }
-
-    return item->type != NGX_MESH_ITEM_ROUTE && item->key.len >= key->len
-           && ngx_memcmp(item->key.data, key->data, key->len) == 0;
-}
-
-
-ngx_int_t
-ngx_mesh_api_watch_item(ngx_mesh_api_watch_t *watch,
-    ngx_mesh_store_item_t *item, ngx_pool_t *pool)
-{
-    ngx_str_t             path;
-    ngx_mesh_json_t      *json;
-    ngx_mesh_api_type_t  *type;
+    ngx_mesh_json_t  *json;
 
     json = watch->call->json;
 
-    for (type = ngx_mesh_api_types; type->type != item->type; type++) {
-        if (type->type == 0) {
-            return NGX_OK;
-        }
+    ngx_mesh_json_open(json, '{');
+    ngx_mesh_json_key(json, "items");
+    ngx_mesh_json_open(json, '[');
+}
+
+
+static void
+ngx_mesh_api_watch_close(ngx_mesh_api_watch_t *watch)
+{
+    ngx_mesh_json_t  *json;
+
+    json = watch->call->json;
+
+    ngx_mesh_json_close(json, ']');
+    ngx_mesh_json_key(json, "revision");
+    ngx_mesh_json_number(json, watch->since);
+    ngx_mesh_json_close(json, '}');
+}
+
+
+static ngx_int_t
+ngx_mesh_api_watch_more(ngx_mesh_api_call_t *call)
+{
+    uint64_t               since;
+    ngx_int_t              rc;
+    ngx_mesh_api_watch_t  *watch;
+
+    watch = call->data;
+    since = watch->since;
+
+    rc = ngx_mesh_api_changes_walk(watch);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    if (type->path(item, &path, pool) != NGX_OK) {
+    /* what was forgotten meanwhile cannot be told of any more */
+
+    if (since < ngx_mesh_store_floor(call->store)) {
         return NGX_ERROR;
     }
 
-    ngx_mesh_json_open(json, '{');
-
-    ngx_mesh_json_key(json, "type");
-    ngx_mesh_json_string(json, &ngx_mesh_api_watch_types[item->type]);
-    ngx_mesh_json_key(json, "op");
-    ngx_mesh_json_text(json, item->removed ? "removed" : "modified");
-    ngx_mesh_json_key(json, "path");
-    ngx_mesh_json_string(json, &path);
-    ngx_mesh_json_key(json, "revision");
-    ngx_mesh_json_number(json, item->modified);
-
-    if (!item->removed) {
-        ngx_mesh_json_key(json, "spec");
-
-        if (type->spec(json, item, pool) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    ngx_mesh_json_close(json, '}');
+    ngx_mesh_api_watch_close(watch);
 
     return NGX_OK;
 }
@@ -486,10 +446,11 @@ ngx_mesh_api_watch_add(ngx_mesh_api_watch_t *watch)
         ngx_mesh_api_watch_init();
     }
 
-    /* what is looked up serves all: it begins at the earliest revision */
+    /* what is looked up serves all: it begins at the earliest revision, but
+       for those that catch up by themselves */
 
-    if (ngx_queue_empty(&ngx_mesh_api_watches)
-        || watch->since < ngx_mesh_api_watch_seen)
+    if (!watch->behind && (ngx_queue_empty(&ngx_mesh_api_watches)
+                           || watch->since < ngx_mesh_api_watch_seen))
     {
         ngx_mesh_api_watch_seen = watch->since;
     }
@@ -548,6 +509,13 @@ void
 ngx_mesh_api_watch_soon(void)
 {
     ngx_post_event(&ngx_mesh_api_watch_timer, &ngx_posted_events);
+}
+
+
+void
+ngx_mesh_api_watch_next(void)
+{
+    ngx_post_event(&ngx_mesh_api_watch_timer, &ngx_posted_next_events);
 }
 
 
@@ -642,7 +610,9 @@ ngx_mesh_api_watch_changes(ngx_mesh_store_t *store, ngx_queue_t *ready,
             rc = ngx_mesh_api_watch_answer(watch, &items, revision, floor,
                                            end);
 
-        } else if (watch->started && !watch->behind && watch->busy == NULL) {
+        } else if (watch->started && !watch->behind && watch->busy == NULL
+                   && items.nelts <= NGX_MESH_API_WATCH_PAGE)
+        {
             rc = ngx_mesh_api_stream_items(watch, &items, revision, floor);
 
         } else {
