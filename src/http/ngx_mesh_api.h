@@ -285,8 +285,33 @@ typedef struct {
                                    ngx_pool_t *pool);
 } ngx_mesh_api_type_t;
 
-/* ends with type 0; items of other types are not in a diff */
+/* ends with type 0; items of other types are not shown */
 extern ngx_mesh_api_type_t  ngx_mesh_api_types[];
+
+/* NULL: it is none of them */
+ngx_mesh_api_type_t *ngx_mesh_api_type(ngx_uint_t type);
+
+/* a member of a list: {path, spec}, or nothing */
+ngx_int_t ngx_mesh_api_show_item(ngx_mesh_json_t *json,
+    ngx_mesh_store_item_t *item, ngx_pool_t *pool);
+
+/* a member of a diff: {op, path, before, after}, NULL: there was, or is, none;
+   or nothing */
+ngx_int_t ngx_mesh_api_show_change(ngx_mesh_json_t *json,
+    ngx_mesh_store_item_t *before, ngx_mesh_store_item_t *after,
+    ngx_pool_t *pool);
+
+/* "metadata" of an object; service NULL: it is in none */
+void ngx_mesh_api_show_metadata(ngx_mesh_json_t *json,
+    ngx_mesh_store_item_t *item, ngx_str_t *name, ngx_str_t *service,
+    ngx_str_t *owner);
+
+/* "epoch" and "revision" of a table */
+void ngx_mesh_api_show_table(ngx_mesh_api_call_t *call);
+
+/* the members of an error; problem: as RFC 9457 names them */
+void ngx_mesh_api_show_error(ngx_mesh_json_t *json,
+    ngx_mesh_api_error_t *error, ngx_uint_t problem);
 
 ngx_int_t ngx_mesh_api_service_path(ngx_mesh_store_item_t *item,
     ngx_str_t *path, ngx_pool_t *pool);

@@ -535,9 +535,7 @@ ngx_mesh_api_patched(ngx_mesh_api_call_t *call, ngx_mesh_store_item_t *item,
         return ngx_mesh_api_wrong(call, NULL, "a patch must be an object");
     }
 
-    for (type = ngx_mesh_api_types; type->type != item->type; type++) {
-        /* void */
-    }
+    type = ngx_mesh_api_type(item->type);
 
     ngx_mesh_json_init(&json, call->tx->pool, NULL);
 
@@ -582,26 +580,20 @@ ngx_mesh_api_wrote(ngx_mesh_api_call_t *call, ngx_mesh_store_op_t *op,
     item.key = op->key;
     item.value = op->value;
 
-    for (type = ngx_mesh_api_types; type->type; type++) {
+    type = ngx_mesh_api_type(op->type);
 
-        if (type->type != op->type) {
-            continue;
-        }
-
-        if (type->path(&item, &path, call->tx->pool) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        p = ngx_pnalloc(call->pool, call->root.len + path.len + 2);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        call->written.location.data = p;
-        call->written.location.len = ngx_sprintf(p, "%V1/%V", &call->root,
-                                                 &path)
-                                     - p;
+    if (type->path(&item, &path, call->tx->pool) != NGX_OK) {
+        return NGX_ERROR;
     }
+
+    p = ngx_pnalloc(call->pool, call->root.len + path.len + 2);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    call->written.location.data = p;
+    call->written.location.len = ngx_sprintf(p, "%V1/%V", &call->root, &path)
+                                 - p;
 
     return NGX_OK;
 }

@@ -32,8 +32,6 @@ static ngx_int_t ngx_mesh_api_batch_call(ngx_mesh_api_call_t *call,
 static ngx_int_t ngx_mesh_api_batch_fill(ngx_mesh_api_call_t *call,
     ngx_mesh_api_call_t *sub, ngx_mesh_api_batch_op_t *op,
     ngx_mesh_api_at_t *at);
-static ngx_int_t ngx_mesh_api_batch_failed(ngx_mesh_api_call_t *call,
-    ngx_mesh_api_call_t *sub, ngx_uint_t i);
 static ngx_int_t ngx_mesh_api_batch_answer(ngx_mesh_api_call_t *call);
 
 
@@ -136,7 +134,6 @@ ngx_mesh_api_batch_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
     ngx_str_t                 dry;
     ngx_mesh_api_batch_op_t   op;
 
-    ngx_memzero(sub, sizeof(ngx_mesh_api_call_t));
     ngx_memzero(&op, sizeof(ngx_mesh_api_batch_op_t));
 
     if (!cJSON_IsObject(value)) {
@@ -201,8 +198,8 @@ ngx_mesh_api_batch_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
         rc = sub->op->handler(sub);
     }
 
-    return rc == NGX_DECLINED ? ngx_mesh_api_batch_failed(call, sub, at->index)
-                              : rc;
+    return rc == NGX_DECLINED
+           ? ngx_mesh_api_sub_failed(call, sub, "ops", at->index, "body") : rc;
 }
 
 
@@ -246,13 +243,8 @@ ngx_mesh_api_batch_fill(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
         return ngx_mesh_api_wrong(call, &inner, "an op needs a \"path\"");
     }
 
-    sub->pool = call->pool;
-    sub->log = call->log;
-    sub->store = call->store;
-    sub->tx = call->tx;
-    sub->root = call->root;
-    sub->by = call->by;
-    sub->dry = call->dry;
+    ngx_mesh_api_sub(call, sub);
+
     sub->method = methods[i].method;
     sub->method_name = op->method;
     sub->merge = (sub->method == NGX_HTTP_PATCH);
@@ -274,29 +266,47 @@ ngx_mesh_api_batch_fill(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
 }
 
 
-/* the error of one is that of all, and says whose it is */
+void
+ngx_mesh_api_sub(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub)
+{
+    ngx_memzero(sub, sizeof(ngx_mesh_api_call_t));
 
-static ngx_int_t
-ngx_mesh_api_batch_failed(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
-    ngx_uint_t i)
+    sub->pool = call->pool;
+    sub->log = call->log;
+    sub->store = call->store;
+    sub->tx = call->tx;
+    sub->root = call->root;
+    sub->by = call->by;
+    sub->dry = call->dry;
+}
+
+
+ngx_int_t
+ngx_mesh_api_sub_failed(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
+    char *list, ngx_uint_t i, char *body)
 {
     u_char     *p;
-    ngx_str_t  *pointer;
+    ngx_str_t   pointer;
 
-    pointer = &sub->error.pointer;
+    pointer = sub->error.pointer;
 
-    p = ngx_pnalloc(call->pool, pointer->len + NGX_INT_T_LEN
-                                + sizeof("/ops//body"));
+    p = ngx_pnalloc(call->pool, ngx_strlen(list) + NGX_INT_T_LEN
+                                + ngx_strlen(body) + pointer.len
+                                + sizeof("///"));
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     call->error = sub->error;
     call->error.pointer.data = p;
-    call->error.pointer.len = (pointer->data
-                               ? ngx_sprintf(p, "/ops/%ui/body%V", i, pointer)
-                               : ngx_sprintf(p, "/ops/%ui", i))
-                              - p;
+
+    p = ngx_sprintf(p, "/%s/%ui", list, i);
+
+    if (pointer.data) {
+        p = ngx_sprintf(p, "/%s%V", body, &pointer);
+    }
+
+    call->error.pointer.len = p - call->error.pointer.data;
 
     return NGX_DECLINED;
 }

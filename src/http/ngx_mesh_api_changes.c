@@ -197,10 +197,10 @@ ngx_mesh_api_changes_item(ngx_mesh_api_watch_t *watch,
 
     json = watch->call->json;
 
-    for (type = ngx_mesh_api_types; type->type != item->type; type++) {
-        if (type->type == 0) {
-            return NGX_OK;
-        }
+    type = ngx_mesh_api_type(item->type);
+
+    if (type == NULL) {
+        return NGX_OK;
     }
 
     if (type->path(item, &path, pool) != NGX_OK) {

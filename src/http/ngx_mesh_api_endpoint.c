@@ -258,19 +258,8 @@ ngx_mesh_api_endpoint_object(ngx_mesh_api_call_t *call,
     json = call->json;
 
     ngx_mesh_json_open(json, '{');
-    ngx_mesh_json_key(json, "metadata");
-    ngx_mesh_json_open(json, '{');
-    ngx_mesh_json_key(json, "name");
-    ngx_mesh_json_string(json, &ep.id);
-    ngx_mesh_json_key(json, "service");
-    ngx_mesh_json_string(json, &name);
-    ngx_mesh_json_key(json, "owner");
-    ngx_mesh_json_string(json, &ep.owner);
-    ngx_mesh_json_key(json, "revision");
-    ngx_mesh_json_number(json, item->modified);
-    ngx_mesh_json_key(json, "created");
-    ngx_mesh_json_number(json, item->created);
-    ngx_mesh_json_close(json, '}');
+    ngx_mesh_api_show_metadata(json, item, &ep.id,
+                               &name, &ep.owner);
 
     ngx_mesh_json_key(json, "spec");
     ngx_mesh_api_endpoint_show(json, &ep);

@@ -44,11 +44,6 @@ static ngx_int_t ngx_mesh_api_journal_items(ngx_mesh_api_journal_t *j,
     uint64_t revision, ngx_array_t *items);
 static ngx_int_t ngx_mesh_api_journal_differences(ngx_mesh_api_journal_t *j,
     ngx_array_t *one, ngx_array_t *two);
-static ngx_int_t ngx_mesh_api_journal_change(ngx_mesh_api_journal_t *j,
-    ngx_mesh_store_item_t *before, ngx_mesh_store_item_t *after);
-static ngx_int_t ngx_mesh_api_journal_spec(ngx_mesh_api_journal_t *j,
-    ngx_mesh_api_type_t *type, ngx_mesh_store_item_t *item);
-static ngx_mesh_api_type_t *ngx_mesh_api_journal_type(ngx_uint_t n);
 static ngx_int_t ngx_libc_cdecl ngx_mesh_api_journal_fail(
     ngx_mesh_api_journal_t *j, ngx_uint_t status, const char *fmt, ...);
 static ngx_int_t ngx_mesh_api_journal_write(ngx_mesh_api_journal_t *j);
@@ -180,10 +175,8 @@ static ngx_int_t
 ngx_mesh_api_journal_get(ngx_mesh_api_journal_t *j)
 {
     ngx_int_t               rc;
-    ngx_str_t               path;
     ngx_uint_t              i;
     ngx_array_t             items;
-    ngx_mesh_api_type_t    *type;
     ngx_mesh_store_item_t  *item;
 
     rc = ngx_mesh_api_journal_items(j, j->args.revision, &items);
@@ -201,26 +194,11 @@ ngx_mesh_api_journal_get(ngx_mesh_api_journal_t *j)
     item = items.elts;
 
     for (i = 0; i < items.nelts; i++) {
-        type = ngx_mesh_api_journal_type(item[i].type);
-
-        if (type == NULL) {
-            continue;
-        }
-
-        if (type->path(&item[i], &path, j->task->pool) != NGX_OK) {
+        if (ngx_mesh_api_show_item(&j->json, &item[i], j->task->pool)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
-
-        ngx_mesh_json_open(&j->json, '{');
-        ngx_mesh_json_key(&j->json, "path");
-        ngx_mesh_json_string(&j->json, &path);
-        ngx_mesh_json_key(&j->json, "spec");
-
-        if (ngx_mesh_api_journal_spec(j, type, &item[i]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        ngx_mesh_json_close(&j->json, '}');
     }
 
     ngx_mesh_json_close(&j->json, ']');
@@ -433,8 +411,9 @@ ngx_mesh_api_journal_differences(ngx_mesh_api_journal_t *j, ngx_array_t *one,
                                        &b[k].key);
 
         if ((order != 0 || !ngx_mesh_api_equal(&a[i].value, &b[k].value))
-            && ngx_mesh_api_journal_change(j, order <= 0 ? &a[i] : NULL,
-                                           order >= 0 ? &b[k] : NULL)
+            && ngx_mesh_api_show_change(&j->json, order <= 0 ? &a[i] : NULL,
+                                        order >= 0 ? &b[k] : NULL,
+                                        j->task->pool)
                != NGX_OK)
         {
             return NGX_ERROR;
@@ -447,77 +426,6 @@ ngx_mesh_api_journal_differences(ngx_mesh_api_journal_t *j, ngx_array_t *one,
     ngx_mesh_json_close(&j->json, ']');
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_mesh_api_journal_change(ngx_mesh_api_journal_t *j,
-    ngx_mesh_store_item_t *before, ngx_mesh_store_item_t *after)
-{
-    ngx_str_t               path;
-    ngx_mesh_api_type_t    *type;
-    ngx_mesh_store_item_t  *item;
-
-    item = before ? before : after;
-    type = ngx_mesh_api_journal_type(item->type);
-
-    if (type == NULL) {
-        return NGX_OK;
-    }
-
-    if (type->path(item, &path, j->task->pool) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_mesh_json_open(&j->json, '{');
-    ngx_mesh_json_key(&j->json, "op");
-    ngx_mesh_json_text(&j->json, before == NULL ? "create"
-                                 : after == NULL ? "delete" : "update");
-    ngx_mesh_json_key(&j->json, "path");
-    ngx_mesh_json_string(&j->json, &path);
-    ngx_mesh_json_key(&j->json, "before");
-
-    if (ngx_mesh_api_journal_spec(j, type, before) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_mesh_json_key(&j->json, "after");
-
-    if (ngx_mesh_api_journal_spec(j, type, after) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_mesh_json_close(&j->json, '}');
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_mesh_api_journal_spec(ngx_mesh_api_journal_t *j, ngx_mesh_api_type_t *type,
-    ngx_mesh_store_item_t *item)
-{
-    if (item == NULL) {
-        ngx_mesh_json_null(&j->json);
-        return NGX_OK;
-    }
-
-    return type->spec(&j->json, item, j->task->pool);
-}
-
-
-static ngx_mesh_api_type_t *
-ngx_mesh_api_journal_type(ngx_uint_t n)
-{
-    ngx_mesh_api_type_t  *type;
-
-    for (type = ngx_mesh_api_types; type->type; type++) {
-        if (type->type == n) {
-            return type;
-        }
-    }
-
-    return NULL;
 }
 
 

@@ -194,7 +194,8 @@ ngx_mesh_api_override_spec(ngx_mesh_json_t *json, ngx_mesh_store_item_t *item,
 }
 
 
-/* fills "laid" in; 404 when there has to be an endpoint and is none */
+/* fills "laid" in; 404 when there has to be an endpoint and is none, 412 when
+   a write demands something else */
 
 static ngx_int_t
 ngx_mesh_api_override_find(ngx_mesh_api_call_t *call,
@@ -245,7 +246,9 @@ ngx_mesh_api_override_find(ngx_mesh_api_call_t *call,
                                                   &laid->override)
                       == NGX_OK);
 
-    return NGX_OK;
+    return call->tx ? ngx_mesh_api_precondition(call, laid->found
+                                                ? laid->item.modified : 0)
+                    : NGX_OK;
 }
 
 
@@ -271,17 +274,8 @@ ngx_mesh_api_override_get(ngx_mesh_api_call_t *call)
     json = call->json;
 
     ngx_mesh_json_open(json, '{');
-    ngx_mesh_json_key(json, "metadata");
-    ngx_mesh_json_open(json, '{');
-    ngx_mesh_json_key(json, "name");
-    ngx_mesh_json_string(json, laid.id);
-    ngx_mesh_json_key(json, "service");
-    ngx_mesh_json_string(json, &laid.service.name);
-    ngx_mesh_json_key(json, "revision");
-    ngx_mesh_json_number(json, laid.item.modified);
-    ngx_mesh_json_key(json, "created");
-    ngx_mesh_json_number(json, laid.item.created);
-    ngx_mesh_json_close(json, '}');
+    ngx_mesh_api_show_metadata(json, &laid.item, laid.id,
+                               &laid.service.name, NULL);
     ngx_mesh_json_key(json, "spec");
     (void) ngx_mesh_api_override_spec(json, &laid.item, call->pool);
     ngx_mesh_json_close(json, '}');
@@ -302,11 +296,6 @@ ngx_mesh_api_override_put(ngx_mesh_api_call_t *call)
     /* a registry may have the endpoint again later */
 
     rc = ngx_mesh_api_override_find(call, &laid, !call->restore);
-
-    if (rc == NGX_OK) {
-        rc = ngx_mesh_api_precondition(call, laid.found ? laid.item.modified
-                                                        : 0);
-    }
 
     if (rc == NGX_OK && call->merge && laid.found) {
         rc = ngx_mesh_api_patched(call, &laid.item, &body);
@@ -456,11 +445,6 @@ ngx_mesh_api_override_delete(ngx_mesh_api_call_t *call)
 
     rc = ngx_mesh_api_override_find(call, &laid, 0);
 
-    if (rc == NGX_OK) {
-        rc = ngx_mesh_api_precondition(call, laid.found ? laid.item.modified
-                                                        : 0);
-    }
-
     if (rc != NGX_OK || !laid.found) {
         return rc;
     }
@@ -477,11 +461,6 @@ ngx_mesh_api_drain(ngx_mesh_api_call_t *call)
     ngx_mesh_api_laid_t  laid;
 
     rc = ngx_mesh_api_override_find(call, &laid, 1);
-
-    if (rc == NGX_OK) {
-        rc = ngx_mesh_api_precondition(call, laid.found ? laid.item.modified
-                                                        : 0);
-    }
 
     if (rc == NGX_OK) {
         laid.override.drain = 1;
@@ -532,11 +511,6 @@ ngx_mesh_api_undrain(ngx_mesh_api_call_t *call)
     ngx_mesh_api_laid_t  laid;
 
     rc = ngx_mesh_api_override_find(call, &laid, 0);
-
-    if (rc == NGX_OK) {
-        rc = ngx_mesh_api_precondition(call, laid.found ? laid.item.modified
-                                                        : 0);
-    }
 
     if (rc != NGX_OK || !laid.found || !laid.override.drain) {
         return rc;

@@ -54,8 +54,7 @@ ngx_mesh_api_op_t  ngx_mesh_api_root_ops[] = {
 static ngx_int_t
 ngx_mesh_api_root(ngx_mesh_api_call_t *call)
 {
-    u_char              epoch[NGX_INT64_LEN];
-    ngx_str_t           s, *seen, *name;
+    ngx_str_t          *seen, *name;
     ngx_uint_t          i;
     ngx_array_t         names;
     ngx_mesh_json_t    *json;
@@ -67,14 +66,7 @@ ngx_mesh_api_root(ngx_mesh_api_call_t *call)
     ngx_mesh_json_key(json, "version");
     ngx_mesh_json_number(json, 1);
 
-    s.data = epoch;
-    s.len = ngx_sprintf(epoch, "%xL", ngx_mesh_store_epoch(call->store))
-            - epoch;
-
-    ngx_mesh_json_key(json, "epoch");
-    ngx_mesh_json_string(json, &s);
-    ngx_mesh_json_key(json, "revision");
-    ngx_mesh_json_number(json, call->revision);
+    ngx_mesh_api_show_table(call);
     ngx_mesh_json_key(json, "ready");
     ngx_mesh_json_bool(json, 1);
     ngx_mesh_json_key(json, "resources");
@@ -126,8 +118,6 @@ ngx_mesh_api_root(ngx_mesh_api_call_t *call)
 static ngx_int_t
 ngx_mesh_api_status(ngx_mesh_api_call_t *call)
 {
-    u_char                 epoch[NGX_INT64_LEN];
-    ngx_str_t              s;
     ngx_uint_t             i, n;
     ngx_array_t            owners;
     ngx_core_conf_t       *ccf;
@@ -148,15 +138,8 @@ ngx_mesh_api_status(ngx_mesh_api_call_t *call)
     ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
                                            ngx_core_module);
 
-    s.data = epoch;
-    s.len = ngx_sprintf(epoch, "%xL", ngx_mesh_store_epoch(call->store))
-            - epoch;
-
     ngx_mesh_json_open(json, '{');
-    ngx_mesh_json_key(json, "epoch");
-    ngx_mesh_json_string(json, &s);
-    ngx_mesh_json_key(json, "revision");
-    ngx_mesh_json_number(json, call->revision);
+    ngx_mesh_api_show_table(call);
 
     ngx_mesh_json_key(json, "workers");
     ngx_mesh_json_number(json, ngx_process == NGX_PROCESS_SINGLE

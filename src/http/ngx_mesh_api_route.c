@@ -227,17 +227,8 @@ ngx_mesh_api_route_member(ngx_mesh_api_call_t *call,
 
     ngx_mesh_json_open(json, '{');
 
-    ngx_mesh_json_key(json, "metadata");
-    ngx_mesh_json_open(json, '{');
-    ngx_mesh_json_key(json, "name");
-    ngx_mesh_json_string(json, &rule.name);
-    ngx_mesh_json_key(json, "owner");
-    ngx_mesh_json_string(json, &rule.owner);
-    ngx_mesh_json_key(json, "created");
-    ngx_mesh_json_number(json, item->created);
-    ngx_mesh_json_key(json, "revision");
-    ngx_mesh_json_number(json, item->modified);
-    ngx_mesh_json_close(json, '}');
+    ngx_mesh_api_show_metadata(json, item, &rule.name,
+                               NULL, &rule.owner);
 
     ngx_mesh_json_key(json, "spec");
     ngx_mesh_api_route_show(json, &rule, pool);
@@ -286,7 +277,10 @@ ngx_mesh_api_route_spec(ngx_mesh_json_t *json, ngx_mesh_store_item_t *item,
 
     if (rc == NGX_OK) {
         ngx_mesh_api_route_show(json, &rule, pool);
+
+    } else {
+        ngx_mesh_json_null(json);
     }
 
-    return rc;
+    return rc == NGX_ERROR ? NGX_ERROR : NGX_OK;
 }

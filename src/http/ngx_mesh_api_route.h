@@ -105,6 +105,18 @@ typedef struct {
 } ngx_mesh_api_revision_t;
 
 
+/* ngx_mesh_api_batch.c: calls that are part of another one, in its
+   transaction */
+
+/* zeroed but for what they share */
+void ngx_mesh_api_sub(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub);
+
+/* the error of one is that of all, and says whose it is: by the name of the
+   list and of the member that was its body.  NGX_DECLINED */
+ngx_int_t ngx_mesh_api_sub_failed(ngx_mesh_api_call_t *call,
+    ngx_mesh_api_call_t *sub, char *list, ngx_uint_t i, char *body);
+
+
 /* ngx_mesh_api_override.c: the handler of PUT, and whether such a spec has
    an end that is over */
 ngx_int_t ngx_mesh_api_override_put(ngx_mesh_api_call_t *call);

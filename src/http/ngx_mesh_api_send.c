@@ -21,7 +21,7 @@ static ngx_int_t ngx_mesh_api_part(void *data, ngx_pool_t *pool,
     ngx_chain_t **out);
 
 
-static ngx_str_t  ngx_mesh_api_type = ngx_string("application/json");
+static ngx_str_t  ngx_mesh_api_content_type = ngx_string("application/json");
 static ngx_str_t  ngx_mesh_api_problem_type =
                                        ngx_string("application/problem+json");
 
@@ -76,7 +76,7 @@ ngx_mesh_api_send(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
         r->headers_out.content_type = (call->error.status
                                        && ngx_mesh_api_problem(r))
                                       ? ngx_mesh_api_problem_type
-                                      : ngx_mesh_api_type;
+                                      : ngx_mesh_api_content_type;
         r->headers_out.content_type_len = r->headers_out.content_type.len;
         r->headers_out.content_type_lowcase = NULL;
 
@@ -128,11 +128,9 @@ ngx_mesh_api_error_body(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
     ngx_str_t                   name = ngx_string("request_id"), id;
     ngx_uint_t                  problem;
     ngx_mesh_json_t            *json;
-    ngx_mesh_api_error_t       *error;
     ngx_http_variable_value_t  *vv;
 
     json = call->json;
-    error = &call->error;
 
     problem = ngx_mesh_api_problem(r);
 
@@ -141,39 +139,13 @@ ngx_mesh_api_error_body(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
     if (problem) {
         ngx_mesh_json_key(json, "type");
         ngx_mesh_json_text(json, "about:blank");
-        ngx_mesh_json_key(json, "title");
-        ngx_mesh_json_text(json, error->text);
 
     } else {
         ngx_mesh_json_key(json, "error");
         ngx_mesh_json_open(json, '{');
     }
 
-    ngx_mesh_json_key(json, "status");
-    ngx_mesh_json_number(json, error->status);
-    ngx_mesh_json_key(json, problem ? "detail" : "text");
-    ngx_mesh_json_string(json, &error->code);
-    ngx_mesh_json_key(json, "code");
-    ngx_mesh_json_text(json, error->text);
-
-    if (error->pointer.data) {
-        ngx_mesh_json_key(json, "pointer");
-        ngx_mesh_json_string(json, &error->pointer);
-    }
-
-    if (error->hint) {
-        ngx_mesh_json_key(json, "hint");
-        ngx_mesh_json_text(json, error->hint);
-    }
-
-    if (error->needed) {
-        ngx_mesh_json_key(json, "needed");
-        ngx_mesh_json_number(json, error->needed);
-        ngx_mesh_json_key(json, "free");
-        ngx_mesh_json_number(json, error->free);
-        ngx_mesh_json_key(json, "largest_free_run");
-        ngx_mesh_json_number(json, error->largest);
-    }
+    ngx_mesh_api_show_error(json, &call->error, problem);
 
     if (!problem) {
         ngx_mesh_json_close(json, '}');

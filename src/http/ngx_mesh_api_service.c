@@ -206,17 +206,8 @@ ngx_mesh_api_services_item(ngx_mesh_api_call_t *call,
     json = call->json;
 
     ngx_mesh_json_open(json, '{');
-    ngx_mesh_json_key(json, "metadata");
-    ngx_mesh_json_open(json, '{');
-    ngx_mesh_json_key(json, "name");
-    ngx_mesh_json_string(json, &service.name);
-    ngx_mesh_json_key(json, "owner");
-    ngx_mesh_json_string(json, &service.owner);
-    ngx_mesh_json_key(json, "revision");
-    ngx_mesh_json_number(json, item->modified);
-    ngx_mesh_json_key(json, "created");
-    ngx_mesh_json_number(json, item->created);
-    ngx_mesh_json_close(json, '}');
+    ngx_mesh_api_show_metadata(json, item, &service.name,
+                               NULL, &service.owner);
 
     ngx_mesh_json_key(json, "spec");
     (void) ngx_mesh_api_service_spec(json, item, pool);

@@ -29,14 +29,10 @@ typedef struct {
 
 static ngx_int_t ngx_mesh_api_snapshot_get(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_snapshot_more(ngx_mesh_api_call_t *call);
-static ngx_int_t ngx_mesh_api_snapshot_item(ngx_mesh_api_call_t *call,
-    ngx_mesh_store_item_t *item, ngx_pool_t *pool);
 static ngx_int_t ngx_mesh_api_snapshot_one(ngx_mesh_api_call_t *call,
     ngx_mesh_api_call_t *sub, cJSON *value, ngx_mesh_api_at_t *at);
 static ngx_int_t ngx_mesh_api_snapshot_call(ngx_mesh_api_call_t *call,
     ngx_mesh_api_call_t *sub, ngx_str_t *path, cJSON *spec);
-static ngx_int_t ngx_mesh_api_snapshot_failed(ngx_mesh_api_call_t *call,
-    ngx_mesh_api_call_t *sub, ngx_uint_t i);
 static ngx_int_t ngx_mesh_api_snapshot_prune(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_snapshot_forget(ngx_mesh_api_call_t *call,
     ngx_mesh_store_item_t *item);
@@ -62,8 +58,6 @@ ngx_mesh_api_op_t  ngx_mesh_api_snapshot_ops[] = {
 static ngx_int_t
 ngx_mesh_api_snapshot_get(ngx_mesh_api_call_t *call)
 {
-    u_char                 *p;
-    ngx_str_t               epoch;
     ngx_mesh_json_t        *json;
     ngx_mesh_api_export_t  *export;
 
@@ -78,21 +72,10 @@ ngx_mesh_api_snapshot_get(ngx_mesh_api_call_t *call)
         return NGX_ERROR;
     }
 
-    p = ngx_pnalloc(call->pool, NGX_INT64_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    epoch.data = p;
-    epoch.len = ngx_sprintf(p, "%xL", ngx_mesh_store_epoch(call->store)) - p;
-
     json = call->json;
 
     ngx_mesh_json_open(json, '{');
-    ngx_mesh_json_key(json, "epoch");
-    ngx_mesh_json_string(json, &epoch);
-    ngx_mesh_json_key(json, "revision");
-    ngx_mesh_json_number(json, call->revision);
+    ngx_mesh_api_show_table(call);
     ngx_mesh_json_key(json, "items");
     ngx_mesh_json_open(json, '[');
 
@@ -126,7 +109,7 @@ ngx_mesh_api_snapshot_more(ngx_mesh_api_call_t *call)
          && rc == NGX_OK;
          n++)
     {
-        rc = ngx_mesh_api_snapshot_item(call, &item[export->next++], pool);
+        rc = ngx_mesh_api_show_item(call->json, &item[export->next++], pool);
     }
 
     ngx_destroy_pool(pool);
@@ -141,41 +124,6 @@ ngx_mesh_api_snapshot_more(ngx_mesh_api_call_t *call)
 
     ngx_mesh_json_close(call->json, ']');
     ngx_mesh_json_close(call->json, '}');
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_mesh_api_snapshot_item(ngx_mesh_api_call_t *call,
-    ngx_mesh_store_item_t *item, ngx_pool_t *pool)
-{
-    ngx_str_t             path;
-    ngx_mesh_json_t      *json;
-    ngx_mesh_api_type_t  *type;
-
-    json = call->json;
-
-    for (type = ngx_mesh_api_types; type->type != item->type; type++) {
-        if (type->type == 0) {
-            return NGX_OK;
-        }
-    }
-
-    if (type->path(item, &path, pool) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_mesh_json_open(json, '{');
-    ngx_mesh_json_key(json, "path");
-    ngx_mesh_json_string(json, &path);
-    ngx_mesh_json_key(json, "spec");
-
-    if (type->spec(json, item, pool) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_mesh_json_close(json, '}');
 
     return NGX_OK;
 }
@@ -284,7 +232,8 @@ ngx_mesh_api_snapshot_one(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
     rc = ngx_mesh_api_snapshot_call(call, sub, &path, spec);
 
     return rc == NGX_DECLINED
-           ? ngx_mesh_api_snapshot_failed(call, sub, at->index) : rc;
+           ? ngx_mesh_api_sub_failed(call, sub, "items", at->index, "spec")
+           : rc;
 }
 
 
@@ -296,15 +245,8 @@ ngx_mesh_api_snapshot_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
 {
     ngx_int_t  rc;
 
-    ngx_memzero(sub, sizeof(ngx_mesh_api_call_t));
+    ngx_mesh_api_sub(call, sub);
 
-    sub->pool = call->pool;
-    sub->log = call->log;
-    sub->store = call->store;
-    sub->tx = call->tx;
-    sub->root = call->root;
-    sub->by = call->by;
-    sub->dry = call->dry;
     sub->restore = 1;
     sub->method = NGX_HTTP_PUT;
     ngx_str_set(&sub->method_name, "PUT");
@@ -329,35 +271,6 @@ ngx_mesh_api_snapshot_call(ngx_mesh_api_call_t *call, ngx_mesh_api_call_t *sub,
     }
 
     return rc == NGX_OK ? sub->op->handler(sub) : rc;
-}
-
-
-/* the error of one is that of all, and says whose it is */
-
-static ngx_int_t
-ngx_mesh_api_snapshot_failed(ngx_mesh_api_call_t *call,
-    ngx_mesh_api_call_t *sub, ngx_uint_t i)
-{
-    u_char     *p;
-    ngx_str_t  *pointer;
-
-    pointer = &sub->error.pointer;
-
-    p = ngx_pnalloc(call->pool, pointer->len + NGX_INT_T_LEN
-                                + sizeof("/items//spec"));
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    call->error = sub->error;
-    call->error.pointer.data = p;
-    call->error.pointer.len = (pointer->data
-                               ? ngx_sprintf(p, "/items/%ui/spec%V", i,
-                                             pointer)
-                               : ngx_sprintf(p, "/items/%ui", i))
-                              - p;
-
-    return NGX_DECLINED;
 }
 
 

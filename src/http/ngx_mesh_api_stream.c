@@ -106,25 +106,16 @@ ngx_mesh_api_stream_bookmark(ngx_mesh_api_watch_t *watch)
 static void
 ngx_mesh_api_stream_error(ngx_mesh_api_watch_t *watch)
 {
-    ngx_mesh_json_t       *json;
-    ngx_mesh_api_error_t  *error;
+    ngx_mesh_json_t  *json;
 
     json = watch->call->json;
-    error = &watch->call->error;
 
     json->comma = 0;
 
     ngx_mesh_json_open(json, '{');
     ngx_mesh_json_key(json, "error");
     ngx_mesh_json_open(json, '{');
-    ngx_mesh_json_key(json, "status");
-    ngx_mesh_json_number(json, error->status);
-    ngx_mesh_json_key(json, "text");
-    ngx_mesh_json_string(json, &error->code);
-    ngx_mesh_json_key(json, "code");
-    ngx_mesh_json_text(json, error->text);
-    ngx_mesh_json_key(json, "hint");
-    ngx_mesh_json_text(json, error->hint);
+    ngx_mesh_api_show_error(json, &watch->call->error, 0);
     ngx_mesh_json_close(json, '}');
     ngx_mesh_json_close(json, '}');
     ngx_mesh_json_bytes(json, (u_char *) "\n", 1);

@@ -30,9 +30,6 @@ static ngx_rbtree_node_t *ngx_mesh_api_tx_first(ngx_mesh_api_tx_t *tx,
 static void ngx_mesh_api_tx_item(ngx_mesh_api_change_t *change,
     ngx_mesh_store_item_t *item);
 static ngx_uint_t ngx_mesh_api_tx_begins(ngx_str_t *key, ngx_str_t *prefix);
-static ngx_int_t ngx_mesh_api_tx_diff_item(ngx_mesh_api_tx_t *tx,
-    ngx_mesh_api_change_t *change, ngx_mesh_api_type_t *type,
-    ngx_mesh_json_t *json);
 
 
 void
@@ -417,7 +414,7 @@ ngx_int_t
 ngx_mesh_api_tx_diff(ngx_mesh_api_tx_t *tx, ngx_mesh_json_t *json)
 {
     ngx_queue_t            *q;
-    ngx_mesh_api_type_t    *type;
+    ngx_mesh_store_item_t   item;
     ngx_mesh_api_change_t  *change;
 
     ngx_mesh_json_open(json, '[');
@@ -432,62 +429,18 @@ ngx_mesh_api_tx_diff(ngx_mesh_api_tx_t *tx, ngx_mesh_json_t *json)
             continue;
         }
 
-        for (type = ngx_mesh_api_types; type->type; type++) {
+        ngx_mesh_api_tx_item(change, &item);
 
-            if (type->type == change->op.type
-                && ngx_mesh_api_tx_diff_item(tx, change, type, json)
-                   != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
+        if (ngx_mesh_api_show_change(json,
+                                     change->existed ? &change->before : NULL,
+                                     change->missing ? NULL : &item, tx->pool)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
         }
     }
 
     ngx_mesh_json_close(json, ']');
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_mesh_api_tx_diff_item(ngx_mesh_api_tx_t *tx, ngx_mesh_api_change_t *change,
-    ngx_mesh_api_type_t *type, ngx_mesh_json_t *json)
-{
-    ngx_str_t              path;
-    ngx_mesh_store_item_t  item;
-
-    ngx_mesh_api_tx_item(change, &item);
-
-    if (type->path(&item, &path, tx->pool) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_mesh_json_open(json, '{');
-    ngx_mesh_json_key(json, "op");
-    ngx_mesh_json_text(json, !change->existed ? "create"
-                             : change->missing ? "delete" : "update");
-    ngx_mesh_json_key(json, "path");
-    ngx_mesh_json_string(json, &path);
-
-    ngx_mesh_json_key(json, "before");
-
-    if (!change->existed) {
-        ngx_mesh_json_null(json);
-
-    } else if (type->spec(json, &change->before, tx->pool) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_mesh_json_key(json, "after");
-
-    if (change->missing) {
-        ngx_mesh_json_null(json);
-
-    } else if (type->spec(json, &item, tx->pool) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_mesh_json_close(json, '}');
 
     return NGX_OK;
 }
