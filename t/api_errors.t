@@ -19,6 +19,7 @@ $t->write_conf(api_conf(
     service => 'endpoint 127.0.0.1:1;', location => 'client_max_body_size 1m;',
     http => <<'END'));
         location /ro/   { mesh_api; }
+        location /huge/ { mesh_api write=on; client_max_body_size 0; }
         location /some/ { mesh_api write=$http_may; }
         location /lim/  { mesh_api write=on; limit_except GET { deny all; } }
 END
@@ -50,6 +51,16 @@ for my $body (sort keys %bad) {
     is(error($r), $bad{$body}, substr $body, 0, 40);
     ok($r->{json}{error}{text} && $r->{json}{request_id}, '... says why');
 }
+
+my $huge = $t->tcp('http')->socket;
+syswrite $huge, "PUT /huge/1/snapshot HTTP/1.0\r\nContent-Length: 268435457\r\n"
+                . "Content-Type: application/json\r\n\r\n{";
+my $got = '';
+while (sysread $huge, $got, 4096, length $got) {
+    last if $got =~ /\}\n\z/;
+}
+like($got, qr/^HTTP\S+ 413 .*"BodyTooLarge"/s, 'a body larger than any');
+close $huge;
 
 is(error(api($t, 'GET', 'nothing')), '404 NotFound', 'no such path');
 is(error(api($t, 'GET', 'services/')), '404 NotFound', 'no name');

@@ -13,11 +13,16 @@
 
 
 /* of a body that went to a file, read at once */
-#define NGX_MESH_API_STEP  65536
+#define NGX_MESH_API_STEP     65536
+
+/* bytes of a body at most, whatever client_max_body_size permits */
+#define NGX_MESH_API_LARGEST  268435456
 
 
 static ngx_int_t ngx_mesh_api_create(ngx_http_request_t *r,
     ngx_mesh_api_call_t **callp);
+static ngx_int_t ngx_mesh_api_too_large(ngx_http_request_t *r,
+    ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_path(ngx_http_request_t *r,
     ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_permitted(ngx_http_request_t *r,
@@ -78,7 +83,10 @@ ngx_mesh_api_handler(ngx_http_request_t *r)
         rc = ngx_mesh_api_run(r, call);
 
     } else {
-        if (!(call->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS))) {
+        if (call->op ? call->op->flags & NGX_MESH_API_WRITE
+                     : !(call->method & (NGX_HTTP_GET|NGX_HTTP_HEAD
+                                         |NGX_HTTP_OPTIONS)))
+        {
             ngx_mesh_api_audit(r, call);
         }
 
@@ -170,13 +178,11 @@ ngx_mesh_api_permitted(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
 {
     ngx_int_t  rc;
 
-    if (r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
-        return ngx_mesh_api_fail(call, r->err_status, "BodyTooLarge",
-                                 "see client_max_body_size",
-                                 "the body is too large");
-    }
+    rc = ngx_mesh_api_too_large(r, call);
 
-    rc = ngx_mesh_api_path(r, call);
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_path(r, call);
+    }
 
     if (rc == NGX_OK) {
         rc = ngx_mesh_api_find(call);
@@ -207,6 +213,29 @@ ngx_mesh_api_permitted(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
     }
 
     return rc;
+}
+
+
+/* it has to be in memory as a whole */
+
+static ngx_int_t
+ngx_mesh_api_too_large(ngx_http_request_t *r, ngx_mesh_api_call_t *call)
+{
+    if (r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        return ngx_mesh_api_fail(call, r->err_status, "BodyTooLarge",
+                                 "see client_max_body_size",
+                                 "the body is too large");
+    }
+
+    if (r->headers_in.content_length_n > NGX_MESH_API_LARGEST) {
+        return ngx_mesh_api_fail(call, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                 "BodyTooLarge",
+                                 "make several smaller requests",
+                                 "a body may have %uz bytes",
+                                 (size_t) NGX_MESH_API_LARGEST);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -595,7 +624,13 @@ ngx_mesh_api_body(ngx_http_request_t *r)
 
     call = ngx_http_get_module_ctx(r, ngx_mesh_http_module);
 
-    rc = ngx_mesh_api_large(r, call);
+    /* the length of one in chunks is known only now */
+
+    rc = ngx_mesh_api_too_large(r, call);
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_large(r, call);
+    }
 
     if (rc == NGX_DONE) {
         return;
