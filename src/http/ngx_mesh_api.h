@@ -410,6 +410,14 @@ void ngx_mesh_api_sort_pairs(ngx_keyval_t *pairs, ngx_uint_t n);
 ngx_int_t ngx_mesh_api_service_name(ngx_mesh_api_call_t *call,
     ngx_str_t *name, ngx_mesh_service_t *service);
 
+/* the service that the path names, and the key of its item */
+ngx_int_t ngx_mesh_api_service_key(ngx_mesh_api_call_t *call,
+    ngx_mesh_service_t *service, ngx_str_t *key);
+
+/* an item as the call's transaction has it, or as there is one */
+ngx_int_t ngx_mesh_api_item(ngx_mesh_api_call_t *call, ngx_uint_t type,
+    ngx_str_t *key, ngx_mesh_store_item_t *item);
+
 /* the protocol is built in or declared */
 ngx_int_t ngx_mesh_api_protocol(ngx_mesh_api_call_t *call,
     ngx_mesh_api_at_t *at, ngx_str_t *name);

@@ -326,11 +326,7 @@ ngx_mesh_api_endpoint_get(ngx_mesh_api_call_t *call,
             return NGX_ERROR;
         }
 
-        rc = call->tx ? ngx_mesh_api_tx_get(call->tx, NGX_MESH_ITEM_ENDPOINT,
-                                            &key, item)
-                      : ngx_mesh_store_get(call->store,
-                                           NGX_MESH_ITEM_ENDPOINT, &key, 0,
-                                           pool, item);
+        rc = ngx_mesh_api_item(call, NGX_MESH_ITEM_ENDPOINT, &key, item);
 
         if (rc != NGX_DECLINED) {
             return rc == NGX_OK ? ngx_mesh_item_endpoint_read(item, ep, pool)
@@ -412,16 +408,10 @@ ngx_mesh_api_endpoint_service(ngx_mesh_api_call_t *call,
     ngx_str_t              key;
     ngx_mesh_store_item_t  item;
 
-    rc = ngx_mesh_api_service_name(call, &call->params[0], service);
+    rc = ngx_mesh_api_service_key(call, service, &key);
 
     if (rc != NGX_OK) {
         return rc;
-    }
-
-    if (ngx_mesh_item_key(&key, service, NULL, NULL, 0, call->tx->pool)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
     }
 
     if (call->restore) {

@@ -39,21 +39,19 @@ ngx_mesh_api_endpoints_read(ngx_mesh_api_call_t *call)
     ngx_mesh_service_t     service;
     ngx_mesh_store_item_t  item;
 
-    rc = ngx_mesh_api_service_name(call, &call->params[0], &service);
+    rc = ngx_mesh_api_service_key(call, &service, &key);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    if (ngx_mesh_item_key(&key, &service, NULL, NULL, 0, call->pool) != NGX_OK
-        || ngx_mesh_item_key(&prefix, &service, NULL, NULL, 1, call->pool)
-           != NGX_OK)
+    if (ngx_mesh_item_key(&prefix, &service, NULL, NULL, 1, call->pool)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    rc = ngx_mesh_store_get(call->store, NGX_MESH_ITEM_SERVICE, &key, 0,
-                            call->pool, &item);
+    rc = ngx_mesh_api_item(call, NGX_MESH_ITEM_SERVICE, &key, &item);
 
     if (rc == NGX_DECLINED) {
         return ngx_mesh_api_not_found(call, "service", &service.name);

@@ -232,10 +232,8 @@ ngx_mesh_api_override_find(ngx_mesh_api_call_t *call,
         return NGX_ERROR;
     }
 
-    rc = call->tx ? ngx_mesh_api_tx_get(call->tx, NGX_MESH_ITEM_OVERRIDE,
-                                        &laid->key, &laid->item)
-                  : ngx_mesh_store_get(call->store, NGX_MESH_ITEM_OVERRIDE,
-                                       &laid->key, 0, pool, &laid->item);
+    rc = ngx_mesh_api_item(call, NGX_MESH_ITEM_OVERRIDE, &laid->key,
+                           &laid->item);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;

@@ -77,8 +77,7 @@ ngx_mesh_api_route_get(ngx_mesh_api_call_t *call)
     ngx_int_t               rc;
     ngx_mesh_store_item_t   item;
 
-    rc = ngx_mesh_store_get(call->store, NGX_MESH_ITEM_ROUTE,
-                            &call->params[0], 0, call->pool, &item);
+    rc = ngx_mesh_api_item(call, NGX_MESH_ITEM_ROUTE, &call->params[0], &item);
 
     if (rc == NGX_DECLINED) {
         return ngx_mesh_api_not_found(call, "route", &call->params[0]);

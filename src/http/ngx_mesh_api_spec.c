@@ -388,6 +388,31 @@ ngx_mesh_api_service_name(ngx_mesh_api_call_t *call, ngx_str_t *name,
 }
 
 
+ngx_int_t
+ngx_mesh_api_service_key(ngx_mesh_api_call_t *call,
+    ngx_mesh_service_t *service, ngx_str_t *key)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_mesh_api_service_name(call, &call->params[0], service);
+
+    return rc == NGX_OK
+           ? ngx_mesh_item_key(key, service, NULL, NULL, 0,
+                               call->tx ? call->tx->pool : call->pool)
+           : rc;
+}
+
+
+ngx_int_t
+ngx_mesh_api_item(ngx_mesh_api_call_t *call, ngx_uint_t type, ngx_str_t *key,
+    ngx_mesh_store_item_t *item)
+{
+    return call->tx ? ngx_mesh_api_tx_get(call->tx, type, key, item)
+                    : ngx_mesh_store_get(call->store, type, key, 0,
+                                         call->pool, item);
+}
+
+
 static ngx_uint_t
 ngx_mesh_api_codec(const ngx_mesh_codec_t *codec, ngx_str_t *name)
 {
