@@ -153,12 +153,23 @@ ngx_mesh_api_job_open(ngx_mesh_api_call_t *call, ngx_mesh_registry_job_t *job)
 
 
 ngx_int_t
-ngx_mesh_api_job_json(ngx_mesh_api_call_t *call, ngx_file_t *file, off_t from)
+ngx_mesh_api_job_json(ngx_mesh_api_call_t *call, ngx_mesh_registry_job_t *job,
+    ngx_file_t *file, size_t from)
 {
+    ngx_str_t        json;
     ngx_file_info_t  fi;
 
-    if (ngx_fd_info(file->fd, &fi) == NGX_FILE_ERROR
-        || ngx_file_size(&fi) <= from)
+    if (file == NULL && job->result.len > from) {
+        json.data = job->result.data + from;
+        json.len = job->result.len - from;
+
+        ngx_mesh_json_raw(call->json, &json);
+
+        return NGX_OK;
+    }
+
+    if (file == NULL || ngx_fd_info(file->fd, &fi) == NGX_FILE_ERROR
+        || ngx_file_size(&fi) <= (off_t) from)
     {
         return NGX_ERROR;
     }
@@ -173,9 +184,30 @@ ngx_int_t
 ngx_mesh_api_job_write(ngx_mesh_registry_task_t *task, ngx_chain_t *out,
     ngx_err_t *err)
 {
-    int      fd;
-    u_char  *p;
-    ssize_t  n;
+    int           fd;
+    u_char       *p;
+    size_t        size;
+    ssize_t       n;
+    ngx_chain_t  *cl;
+
+    for (cl = out, size = 0; cl; cl = cl->next) {
+        size += cl->buf->last - cl->buf->pos;
+    }
+
+    /* what is short goes without a file: a disk may be full */
+
+    if (size <= NGX_MESH_JOB_RESULT) {
+        p = task->result.data;
+        task->result.len = size;
+
+        for (cl = out; cl; cl = cl->next) {
+            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+        }
+
+        return NGX_OK;
+    }
+
+    task->result.len = 0;
 
     fd = ngx_mesh_registry_job_output(task, err);
 

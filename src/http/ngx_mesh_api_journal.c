@@ -27,6 +27,7 @@ typedef struct {
     ngx_mesh_store_t          *store;
     ngx_mesh_json_t            json;
     ngx_array_t                entries;    /* ngx_mesh_journal_entry_t */
+    uint64_t                   rolled;     /* the revision made, 0: none */
 } ngx_mesh_api_journal_t;
 
 
@@ -38,6 +39,8 @@ static void ngx_mesh_api_journal_entry(ngx_mesh_api_journal_t *j,
 static ngx_int_t ngx_mesh_api_journal_get(ngx_mesh_api_journal_t *j);
 static ngx_int_t ngx_mesh_api_journal_diff(ngx_mesh_api_journal_t *j);
 static ngx_int_t ngx_mesh_api_journal_rollback(ngx_mesh_api_journal_t *j);
+static void ngx_mesh_api_journal_outcome(ngx_mesh_api_journal_t *j,
+    ngx_uint_t changed, uint64_t revision);
 static void ngx_mesh_api_journal_rolled(ngx_mesh_api_journal_t *j,
     uint64_t revision);
 static ngx_int_t ngx_mesh_api_journal_items(ngx_mesh_api_journal_t *j,
@@ -284,10 +287,8 @@ ngx_mesh_api_journal_rollback(ngx_mesh_api_journal_t *j)
     }
 
     ngx_mesh_json_open(&j->json, '{');
-    ngx_mesh_json_key(&j->json, "changed");
-    ngx_mesh_json_bool(&j->json, code == NGX_MESH_STORE_OK);
-    ngx_mesh_json_key(&j->json, "revision");
-    ngx_mesh_json_number(&j->json, result.revision);
+    ngx_mesh_api_journal_outcome(j, code == NGX_MESH_STORE_OK,
+                                 result.revision);
 
     if (j->args.dry) {
         ngx_mesh_json_key(&j->json, "dry_run");
@@ -307,6 +308,17 @@ ngx_mesh_api_journal_rollback(ngx_mesh_api_journal_t *j)
 
 
 static void
+ngx_mesh_api_journal_outcome(ngx_mesh_api_journal_t *j, ngx_uint_t changed,
+    uint64_t revision)
+{
+    ngx_mesh_json_key(&j->json, "changed");
+    ngx_mesh_json_bool(&j->json, changed);
+    ngx_mesh_json_key(&j->json, "revision");
+    ngx_mesh_json_number(&j->json, revision);
+}
+
+
+static void
 ngx_mesh_api_journal_rolled(ngx_mesh_api_journal_t *j, uint64_t revision)
 {
     u_char     buf[sizeof("rollback to revision ") + NGX_INT64_LEN];
@@ -319,6 +331,8 @@ ngx_mesh_api_journal_rolled(ngx_mesh_api_journal_t *j, uint64_t revision)
     comment.len = ngx_sprintf(buf, "rollback to revision %uL",
                               j->args.revision)
                   - buf;
+
+    j->rolled = revision;
 
     ngx_mesh_registry_note(revision, &author, &comment);
     ngx_mesh_registry_committed();
@@ -451,6 +465,8 @@ ngx_mesh_api_journal_fail(ngx_mesh_api_journal_t *j, ngx_uint_t status,
 }
 
 
+/* what was done is told without the diff when there is no room for it */
+
 static ngx_int_t
 ngx_mesh_api_journal_write(ngx_mesh_api_journal_t *j)
 {
@@ -461,6 +477,16 @@ ngx_mesh_api_journal_write(ngx_mesh_api_journal_t *j)
     }
 
     if (ngx_mesh_api_job_write(j->task, j->json.out, &err) != NGX_OK) {
+
+        if (j->rolled) {
+            ngx_mesh_json_init(&j->json, j->task->pool, NULL);
+            ngx_mesh_json_open(&j->json, '{');
+            ngx_mesh_api_journal_outcome(j, 1, j->rolled);
+            ngx_mesh_json_close(&j->json, '}');
+
+            return ngx_mesh_api_job_write(j->task, j->json.out, &err);
+        }
+
         return ngx_mesh_api_journal_fail(j, NGX_HTTP_SERVICE_UNAVAILABLE,
                                          "the answer cannot be written, "
                                          "error %d", err);

@@ -317,7 +317,7 @@ ngx_mesh_api_large_told(ngx_mesh_api_call_t *call,
 {
     u_char                     *p;
     size_t                      n, size;
-    ngx_str_t                   word, hint, json;
+    ngx_str_t                   word, hint;
     ngx_str_t                  *s[NGX_MESH_API_LARGE_TELLS];
     ngx_uint_t                  i;
     ngx_mesh_api_large_tell_t   tell;
@@ -365,16 +365,7 @@ ngx_mesh_api_large_told(ngx_mesh_api_call_t *call,
         return NGX_DECLINED;
     }
 
-    if (file) {
-        return ngx_mesh_api_job_json(call, file, size);
-    }
-
-    json.len = job->result.len - size;
-    json.data = job->result.data + size;
-
-    ngx_mesh_json_raw(call->json, &json);
-
-    return NGX_OK;
+    return ngx_mesh_api_job_json(call, job, file, size);
 }
 
 
@@ -502,8 +493,6 @@ ngx_mesh_api_large_read(ngx_mesh_registry_task_t *task, ngx_str_t *text)
 }
 
 
-/* what is short goes without a file: a disk may be full */
-
 static ngx_int_t
 ngx_mesh_api_large_tell(ngx_mesh_registry_task_t *task,
     ngx_mesh_api_call_t *call)
@@ -514,7 +503,7 @@ ngx_mesh_api_large_tell(ngx_mesh_registry_task_t *task,
     ngx_str_t                   word, hint;
     ngx_str_t                  *s[NGX_MESH_API_LARGE_TELLS];
     ngx_buf_t                   b;
-    ngx_chain_t                 head, *cl;
+    ngx_chain_t                 head;
     ngx_mesh_api_large_tell_t   tell;
 
     ngx_memzero(&tell, sizeof(ngx_mesh_api_large_tell_t));
@@ -553,19 +542,5 @@ ngx_mesh_api_large_tell(ngx_mesh_registry_task_t *task,
     head.buf = &b;
     head.next = tell.error ? NULL : call->json->out;
 
-    size += tell.error ? 0 : call->json->size;
-
-    if (size > NGX_MESH_JOB_RESULT) {
-        task->result.len = 0;
-        return ngx_mesh_api_job_write(task, &head, &err);
-    }
-
-    p = task->result.data;
-    task->result.len = size;
-
-    for (cl = &head; cl; cl = cl->next) {
-        p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
-    }
-
-    return NGX_OK;
+    return ngx_mesh_api_job_write(task, &head, &err);
 }

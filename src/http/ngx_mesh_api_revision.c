@@ -189,7 +189,7 @@ ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
     ngx_mesh_registry_job_t *job)
 {
     ngx_file_t  *file;
-    ngx_uint_t   i;
+    ngx_uint_t   i, write;
 
     static const struct {
         ngx_uint_t   status;
@@ -201,6 +201,12 @@ ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
         { NGX_HTTP_INSUFFICIENT_STORAGE, "ZoneFull" },
         { 0, "Failed" }
     };
+
+    write = (call->op->flags & NGX_MESH_API_WRITE) && !call->dry;
+
+    if (job->status == NGX_MESH_JOB_LOST && write) {
+        goto unknown;
+    }
 
     if (job->status < NGX_HTTP_OK) {
         return ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE, "NoAgent",
@@ -217,9 +223,14 @@ ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
                                  "%V", &job->result);
     }
 
-    file = ngx_mesh_api_job_open(call, job);
+    file = job->result.len ? NULL : ngx_mesh_api_job_open(call, job);
 
-    if (file == NULL || ngx_mesh_api_job_json(call, file, 0) != NGX_OK) {
+    if (ngx_mesh_api_job_json(call, job, file, 0) != NGX_OK) {
+
+        if (write) {
+            goto unknown;
+        }
+
         return ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE, "NoAgent",
                                  "try again", "the agent's answer is gone");
     }
@@ -229,4 +240,11 @@ ngx_mesh_api_revision_answer(ngx_mesh_api_call_t *call,
     }
 
     return NGX_OK;
+
+unknown:
+
+    return ngx_mesh_api_fail(call, NGX_HTTP_SERVICE_UNAVAILABLE, "Unknown",
+                             "read the resource to see", "the agent went "
+                             "away, the table is as it was, or as it was at "
+                             "that revision");
 }

@@ -75,12 +75,13 @@ ngx_int_t ngx_mesh_api_job(ngx_mesh_api_call_t *call, ngx_uint_t type,
 ngx_file_t *ngx_mesh_api_job_open(ngx_mesh_api_call_t *call,
     ngx_mesh_registry_job_t *job);
 
-/* answers with the JSON in it that begins at an offset; NGX_ERROR: there is
-   none */
-ngx_int_t ngx_mesh_api_job_json(ngx_mesh_api_call_t *call, ngx_file_t *file,
-    off_t from);
+/* answers with the JSON in it, or NULL: in the job's result, that begins at an
+   offset; NGX_ERROR: there is none */
+ngx_int_t ngx_mesh_api_job_json(ngx_mesh_api_call_t *call,
+    ngx_mesh_registry_job_t *job, ngx_file_t *file, size_t from);
 
-/* in the agent: writes such a file; NGX_ERROR: *err says why */
+/* in the agent: writes such a file, or the result when that has room for it;
+   NGX_ERROR: *err says why */
 ngx_int_t ngx_mesh_api_job_write(ngx_mesh_registry_task_t *task,
     ngx_chain_t *out, ngx_err_t *err);
 
