@@ -49,6 +49,11 @@ typedef struct {
     ngx_path_t          *agent_path;     /* in it; NULL: there is no agent */
     ngx_array_t         *protocols;      /* const ngx_mesh_codec_t *, declared
                                             in mesh {}; NULL: none */
+    ngx_array_t         *sources;        /* ngx_mesh_source_t, "registry";
+                                            NULL: none */
+    ngx_uint_t           guard;          /* percent; 100 or more: off */
+    ngx_uint_t           guard_min;      /* endpoints */
+    ngx_msec_t           guard_hold;
 
     /* private to the module, while it parses */
     ngx_mesh_service_t  *service;

@@ -28,6 +28,10 @@
 #define NGX_MESH_ITEM_OVERRIDE     3
 #define NGX_MESH_ITEM_ROUTE        4
 
+/* these are nobody's but ours: no journal of the operator's has them */
+#define NGX_MESH_ITEM_WANT         5
+#define NGX_MESH_ITEM_ANSWER       6
+
 
 /*
  * Keys: the parts with a NUL between them, so that what belongs together
@@ -37,6 +41,8 @@
  *     endpoint   interface version group id owner
  *     override   interface version group id
  *     route      name
+ *     want       interface                 (a caller asked for it)
+ *     answer     interface registry        (what the registry said of it)
  */
 
 
@@ -51,6 +57,22 @@ typedef struct {
     unsigned                  drain:1;       /* no new requests */
     unsigned                  disabled:1;
 } ngx_mesh_override_t;
+
+
+/* what a registry said of an interface, but for the endpoints */
+
+typedef struct {
+    uint64_t                  time;          /* ms since 1970, of the state */
+    ngx_uint_t                found;         /* endpoints it has */
+    uint64_t                  held;          /* since when the guard holds, ms
+                                                since 1970; 0: it does not */
+    ngx_uint_t                suspects;
+    ngx_str_t                 reason;        /* why it is held or unknown */
+    ngx_str_t                 unmapped;      /* what cannot be used, and the
+                                                remedy; or empty */
+    ngx_str_t                 unsupported;
+    unsigned                  known:1;       /* there was a good answer */
+} ngx_mesh_answer_t;
 
 
 /* the owners that are no registries */
@@ -137,6 +159,23 @@ ngx_int_t ngx_mesh_item_put_endpoint(ngx_mesh_store_op_t *op,
 ngx_int_t ngx_mesh_item_put_override(ngx_mesh_store_op_t *op,
     ngx_mesh_service_t *service, ngx_str_t *id, ngx_mesh_override_t *ov,
     ngx_pool_t *pool);
+
+
+/* ngx_mesh_item_found.c: wants and answers */
+
+/* registry NULL: the key of a want */
+ngx_int_t ngx_mesh_item_found_key(ngx_str_t *key, ngx_str_t *interface,
+    ngx_str_t *registry, ngx_pool_t *pool);
+
+ngx_int_t ngx_mesh_item_put_want(ngx_mesh_store_op_t *op,
+    ngx_str_t *interface, ngx_pool_t *pool);
+ngx_int_t ngx_mesh_item_put_answer(ngx_mesh_store_op_t *op,
+    ngx_str_t *interface, ngx_str_t *registry, ngx_mesh_answer_t *answer,
+    ngx_pool_t *pool);
+
+/* the strings point into the item's bytes; NGX_DECLINED: it is none */
+ngx_int_t ngx_mesh_item_answer_read(ngx_mesh_store_item_t *item,
+    ngx_str_t *interface, ngx_str_t *registry, ngx_mesh_answer_t *answer);
 
 
 /* ngx_mesh_live_rules.c */

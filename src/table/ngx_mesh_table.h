@@ -43,8 +43,17 @@ typedef struct {
     ngx_msec_t                slow_start;
     ngx_keyval_t             *labels;
     ngx_uint_t                nlabels;
+
+    /* of registries: a weight that grows, see ngx_mesh_endpoint_weight() */
+    uint64_t                  started;       /* ms since 1970 */
+    ngx_msec_t                warmup;        /* 0: none */
+    ngx_uint_t                warmup_weight; /* while it lasts; 0: it grows */
+
     unsigned                  backup:1;
     unsigned                  down:1;        /* gets no requests */
+    unsigned                  drain:1;       /* the same, on purpose */
+    unsigned                  suspect:1;     /* its registry has it no more,
+                                                which is not believed yet */
 } ngx_mesh_endpoint_t;
 
 
@@ -57,6 +66,8 @@ typedef struct {
     ngx_str_t                 protocol;      /* of endpoints that say none */
     ngx_str_t                 hash;          /* fact to hash on */
     ngx_uint_t                balancer;
+    ngx_str_t                 registries;    /* names, by commas; empty: all */
+    ngx_str_t                 provided_by;   /* applications, by commas */
     ngx_mesh_endpoint_t      *endpoints;
     ngx_uint_t                nendpoints;
 

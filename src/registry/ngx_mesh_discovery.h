@@ -1,0 +1,265 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#ifndef _NGX_MESH_DISCOVERY_H_INCLUDED_
+#define _NGX_MESH_DISCOVERY_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include "ngx_mesh.h"
+#include "ngx_mesh_registry.h"
+
+
+/*
+ * Private to the room: registries as the agent and their configuration see
+ * them.  What a kind of registry (Consul, Redis) gives is a type; what it
+ * says of an interface goes through ngx_mesh_reconcile() into the table.
+ */
+
+
+typedef struct ngx_mesh_source_s        ngx_mesh_source_t;
+typedef struct ngx_mesh_subscription_s  ngx_mesh_subscription_t;
+
+
+#define NGX_MESH_DISCOVERY_LAZY    0         /* at the first call */
+#define NGX_MESH_DISCOVERY_ALL     1         /* all that the registry has */
+#define NGX_MESH_DISCOVERY_LISTED  2         /* services of configuration and
+                                                API alone */
+
+/* one address of a registry, as configured */
+
+typedef struct {
+    ngx_str_t                  url;          /* without userinfo; for people */
+    ngx_str_t                  name;         /* ADDRESS:PORT or unix:PATH */
+    ngx_str_t                  host;         /* for Host: and TLS */
+    struct sockaddr           *sockaddr;
+    socklen_t                  socklen;
+    unsigned                   ssl:1;
+} ngx_mesh_source_addr_t;
+
+
+/* a kind of registry */
+
+typedef struct {
+    ngx_str_t                  name;         /* "consul": "registry NAME" */
+    ngx_uint_t                 port;         /* of URLs without one */
+    ngx_str_t                 *schemes;      /* "http://" ... ; null ends */
+
+    /*
+     * Configuration: a fresh one of its own (source->conf); a parameter that
+     * is not common, NGX_DECLINED: unknown, NGX_ERROR: logged; and, when the
+     * directive is complete, what follows from it.
+     */
+    void                    *(*create)(ngx_conf_t *cf);
+    ngx_int_t                (*url)(ngx_conf_t *cf, ngx_mesh_source_t *source,
+                                    ngx_str_t *url, ngx_str_t *path);
+    ngx_int_t                (*param)(ngx_conf_t *cf,
+                                      ngx_mesh_source_t *source,
+                                      ngx_str_t *value);
+    ngx_int_t                (*init)(ngx_conf_t *cf,
+                                     ngx_mesh_source_t *source);
+
+    /*
+     * In the agent, with the lease.  After stop() nothing of the source runs
+     * and subscriptions are forgotten; unsubscribe() is called before a
+     * subscription goes.  resync(): read again now, whatever back-off says,
+     * one subscription or (NULL) all and the catalog.
+     */
+    ngx_int_t                (*start)(ngx_mesh_source_t *source);
+    void                     (*stop)(ngx_mesh_source_t *source);
+    ngx_int_t                (*subscribe)(ngx_mesh_subscription_t *s);
+    void                     (*unsubscribe)(ngx_mesh_subscription_t *s);
+    void                     (*resync)(ngx_mesh_source_t *source,
+                                       ngx_mesh_subscription_t *s);
+} ngx_mesh_source_type_t;
+
+
+extern ngx_mesh_source_type_t  ngx_mesh_consul_type;
+extern ngx_mesh_source_type_t  ngx_mesh_redis_type;
+
+
+/* states, as the API shows them */
+
+#define NGX_MESH_SOURCE_STOPPED   0          /* not begun, or no lease */
+#define NGX_MESH_SOURCE_STARTING  1          /* nothing heard yet */
+#define NGX_MESH_SOURCE_OK        2
+#define NGX_MESH_SOURCE_ERROR     3          /* what it had goes on serving */
+
+#define NGX_MESH_SOURCES          32         /* "registry" directives */
+#define NGX_MESH_SOURCE_NAME      64         /* bytes */
+#define NGX_MESH_SOURCE_TEXT      200
+
+
+/*
+ * What others than the agent know of a registry: in the zone, written by the
+ * agent alone; "writing" is odd meanwhile.  Times are ms since 1970.
+ */
+
+typedef struct {
+    ngx_atomic_t               writing;
+    uint32_t                   name_len;
+    u_char                     name[NGX_MESH_SOURCE_NAME];
+    u_char                     type[16];     /* NUL ends it */
+    uint32_t                   state;
+    uint32_t                   address_len;  /* it is, or was, connected to */
+    u_char                     address[NGX_MESH_SOURCE_TEXT];
+    uint32_t                   error_len;    /* the last one */
+    u_char                     error[NGX_MESH_SOURCE_TEXT];
+    uint64_t                   error_time;
+    uint64_t                   since;        /* of the state */
+    uint64_t                   heard;        /* last good answer */
+    uint64_t                   index;        /* its own counter, if any */
+    uint64_t                   backoff;      /* ms until the next try, at the
+                                                time it was set; 0: none */
+    uint64_t                   subscriptions;
+    uint64_t                   watched;      /* of these, not rotated */
+    uint64_t                   endpoints;
+    uint64_t                   held;         /* subscriptions held by guard */
+    uint64_t                   unmapped;     /* services not understood */
+    uint64_t                   connections;
+
+    /* counters since the zone is there */
+    uint64_t                   updates;      /* that changed the table */
+    uint64_t                   same;
+    uint64_t                   unknown;
+    uint64_t                   errors;
+    uint64_t                   switches;     /* to another address */
+} ngx_mesh_source_status_t;
+
+
+/* a "registry" of the configuration */
+
+struct ngx_mesh_source_s {
+    ngx_str_t                  name;         /* owner of what it brings */
+    ngx_mesh_source_type_t    *type;
+    ngx_array_t                addrs;        /* ngx_mesh_source_addr_t */
+    ngx_uint_t                 discovery;    /* NGX_MESH_DISCOVERY_* */
+    ngx_uint_t                 max_services;
+    ngx_uint_t                 max_watches;
+    ngx_msec_t                 idle;         /* lazy ones unused so long are
+                                                unsubscribed */
+    ngx_str_t                  protocol;     /* of plain services, or empty */
+    void                      *conf;         /* the type's */
+
+    ngx_str_t                  trusted_certificate;
+    ngx_str_t                  certificate;
+    ngx_str_t                  certificate_key;
+    ngx_str_t                  ssl_name;     /* empty: host of the URL */
+    ngx_flag_t                 ssl_verify;
+#if (NGX_SSL)
+    ngx_ssl_t                 *ssl;          /* NULL: no https/rediss URL */
+#endif
+
+    /* in the agent */
+    void                      *data;         /* the type's */
+    ngx_rbtree_t               subscriptions;
+    ngx_rbtree_node_t          sentinel;
+    ngx_uint_t                 nsubscriptions;
+    ngx_mesh_source_status_t  *status;       /* in the zone */
+};
+
+
+/*
+ * An interface that a source is asked about.  Created and destroyed by
+ * ngx_mesh_discovery.c; memory is of its pool.
+ */
+
+struct ngx_mesh_subscription_s {
+    ngx_str_node_t             sn;           /* sn.str: the interface */
+    ngx_mesh_source_t         *source;
+    ngx_pool_t                *pool;
+    ngx_array_t                apps;         /* ngx_str_t, "provided_by" */
+    ngx_str_t                  protocol;     /* of plain services, or empty */
+    void                      *data;         /* the type's */
+
+    unsigned                   lazy:1;       /* only callers want it */
+    unsigned                   listed:1;     /* configuration or API do */
+    unsigned                   found:1;      /* the catalog has it */
+    unsigned                   hot:1;        /* used lately: watched first */
+
+    /* private to ngx_mesh_reconcile.c */
+    void                      *guard;
+
+    /* private to ngx_mesh_discovery.c */
+    ngx_queue_t                queue;
+    time_t                     used;
+};
+
+
+/* one endpoint that an answer has; key and endpoint belong to the answer */
+
+typedef struct {
+    ngx_str_t                  group;
+    ngx_str_t                  version;
+    ngx_mesh_endpoint_t        ep;           /* id and owner are filled in */
+} ngx_mesh_record_t;
+
+
+#define NGX_MESH_UPDATE_SAME     0
+#define NGX_MESH_UPDATE_SET      1
+#define NGX_MESH_UPDATE_UNKNOWN  2           /* nothing is taken away */
+
+typedef struct {
+    ngx_uint_t                 what;         /* NGX_MESH_UPDATE_* */
+    ngx_array_t               *records;      /* SET: ngx_mesh_record_t */
+    ngx_str_t                  reason;       /* UNKNOWN: why, for people */
+    ngx_uint_t                 independent;  /* SET: of another address, or
+                                                otherwise not the source that
+                                                said so before */
+    ngx_uint_t                 forced;       /* an operator says it is so */
+
+    /* what an operator should know; empty: nothing.  Shown in the API */
+    ngx_str_t                  unmapped;     /* "application-level ..." */
+    ngx_str_t                  unsupported;  /* "condition routers" ... */
+} ngx_mesh_update_t;
+
+/*
+ * The one way from a registry into the table: compares, guards, commits.
+ * NGX_OK: the table is what the update says; NGX_AGAIN: the guard holds, or
+ * another process committed meanwhile: a new read is wanted, not before
+ * *again ms have passed; NGX_ERROR: the zone is full or there is no memory,
+ * which was logged and is tried again by itself.
+ */
+ngx_int_t ngx_mesh_reconcile(ngx_mesh_subscription_t *s,
+    ngx_mesh_update_t *update, ngx_msec_t *again);
+
+/* the subscription goes: what it brought goes too, unless "keep" */
+void ngx_mesh_reconcile_forget(ngx_mesh_subscription_t *s, ngx_uint_t keep);
+
+
+/* for types: state of a source, which is shown, counted and, when it changes,
+   logged in one line.  error may be NULL with OK and STARTING */
+void ngx_mesh_source_state(ngx_mesh_source_t *source, ngx_uint_t state,
+    ngx_mesh_source_addr_t *addr, ngx_str_t *error);
+
+/* a good answer was heard; index 0: there is none */
+void ngx_mesh_source_heard(ngx_mesh_source_t *source, uint64_t index);
+
+/*
+ * The catalog of a source (discovery=all): the names it has now, all of them;
+ * subscribes what is new, unsubscribes what is gone through the guard.
+ */
+void ngx_mesh_discovery_catalog(ngx_mesh_source_t *source,
+    ngx_array_t *names /* ngx_str_t */);
+
+ngx_mesh_subscription_t *ngx_mesh_discovery_find(ngx_mesh_source_t *source,
+    ngx_str_t *interface);
+
+/* in the agent, when it gets the lease and when it loses it */
+ngx_int_t ngx_mesh_discovery_start(ngx_mesh_core_conf_t *ccf);
+void ngx_mesh_discovery_stop(void);
+
+/* the table has changed: somebody may want another interface */
+void ngx_mesh_discovery_woken(void);
+
+
+/* ms of the next try after n failures: decorrelated jitter, 250 to 30000 */
+ngx_msec_t ngx_mesh_discovery_backoff(ngx_msec_t last);
+
+
+#endif /* _NGX_MESH_DISCOVERY_H_INCLUDED_ */
