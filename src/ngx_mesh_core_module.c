@@ -32,6 +32,10 @@ static char *ngx_mesh_core_service(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_mesh_core_service_name(ngx_conf_t *cf,
     ngx_mesh_service_t *service, ngx_str_t *name);
+static char *ngx_mesh_core_service_param(ngx_conf_t *cf,
+    ngx_mesh_service_t *service, ngx_str_t *value);
+static char *ngx_mesh_core_provided_by(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_mesh_core_balancer(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_mesh_core_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -78,8 +82,22 @@ static ngx_command_t  ngx_mesh_core_commands[] = {
       0,
       NULL },
 
+    { ngx_string("registry"),
+      NGX_MESH_CONF|NGX_CONF_2MORE,
+      ngx_mesh_registry_source,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("guard"),
+      NGX_MESH_CONF|NGX_CONF_TAKE123,
+      ngx_mesh_registry_guard,
+      0,
+      0,
+      NULL },
+
     { ngx_string("service"),
-      NGX_MESH_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      NGX_MESH_CONF|NGX_CONF_BLOCK|NGX_CONF_1MORE,
       ngx_mesh_core_service,
       0,
       0,
@@ -88,6 +106,13 @@ static ngx_command_t  ngx_mesh_core_commands[] = {
     { ngx_string("endpoint"),
       NGX_MESH_SERVICE_CONF|NGX_CONF_1MORE,
       ngx_mesh_core_endpoint,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("provided_by"),
+      NGX_MESH_SERVICE_CONF|NGX_CONF_1MORE,
+      ngx_mesh_core_provided_by,
       0,
       0,
       NULL },
@@ -230,6 +255,7 @@ ngx_mesh_core_service(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char                *rv;
     ngx_int_t            rc;
     ngx_str_t           *value;
+    ngx_uint_t           i;
     ngx_conf_t           save;
     ngx_array_t          endpoints;
     ngx_mesh_service_t  *service;
@@ -242,6 +268,11 @@ ngx_mesh_core_service(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     rv = ngx_mesh_core_service_name(cf, service, &value[1]);
+
+    for (i = 2; rv == NGX_CONF_OK && i < cf->args->nelts; i++) {
+        rv = ngx_mesh_core_service_param(cf, service, &value[i]);
+    }
+
     if (rv != NGX_CONF_OK) {
         return rv;
     }
@@ -333,6 +364,79 @@ invalid:
                        "invalid service name \"%V\", %s", name, err);
 
     return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_mesh_core_service_param(ngx_conf_t *cf, ngx_mesh_service_t *service,
+    ngx_str_t *value)
+{
+    if (ngx_strncmp(value->data, "registry=", 9) == 0 && value->len > 9) {
+        service->registries.data = value->data + 9;
+        service->registries.len = value->len - 9;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value->data, "protocol=", 9) == 0 && value->len > 9) {
+        service->protocol.data = value->data + 9;
+        service->protocol.len = value->len - 9;
+
+        return ngx_mesh_require_protocol(cf, "service", &service->protocol,
+                                         NULL)
+               == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+    }
+
+    return ngx_mesh_core_invalid(cf, value,
+                                 "registry=NAME[,NAME] or protocol=NAME");
+}
+
+
+/* a name with a comma would be two in the table */
+
+static char *
+ngx_mesh_core_provided_by(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_mesh_core_conf_t *ccf = conf;
+
+    u_char      *p;
+    size_t       len;
+    ngx_str_t   *value, *list;
+    ngx_uint_t   i;
+
+    list = &ccf->service->provided_by;
+
+    if (list->len) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1, len = 0; i < cf->args->nelts; i++) {
+
+        if (value[i].len == 0
+            || ngx_strlchr(value[i].data, value[i].data + value[i].len, ','))
+        {
+            return ngx_mesh_core_invalid(cf, &value[i],
+                                         "names of applications");
+        }
+
+        len += value[i].len + 1;
+    }
+
+    p = ngx_pnalloc(cf->pool, len);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    list->data = p;
+    list->len = len - 1;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        p = ngx_cpymem(p, value[i].data, value[i].len);
+        *p++ = ',';
+    }
+
+    return NGX_CONF_OK;
 }
 
 

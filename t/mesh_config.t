@@ -126,8 +126,8 @@ for my $name ('a', 'a:', 'a:0.0.0', '/a') {
                  . 'endpoints', qq{service a {} service $name {}});
 }
 
-mesh_refused('invalid number of arguments in "service" directive',
-             'service a b {}');
+mesh_refused('invalid value "b" in "service" directive, it must be '
+             . 'registry=NAME[,NAME] or protocol=NAME', 'service a b {}');
 
 # addresses of endpoints
 

@@ -5,6 +5,7 @@
 
 
 #include "ngx_mesh_registry_int.h"
+#include "ngx_mesh_discovery.h"
 #include "ngx_mesh_metrics.h"
 
 
@@ -343,6 +344,12 @@ ngx_mesh_agent_work_handler(ngx_event_t *ev)
         } else {
             agent->retry = 0;
         }
+
+        ngx_mesh_discovery_start(agent->conf);
+        ngx_mesh_discovery_woken();
+
+    } else {
+        ngx_mesh_discovery_stop();
     }
 
     if (next && !ev->timer_set) {
@@ -423,6 +430,8 @@ ngx_mesh_agent_lose(ngx_uint_t state)
     ngx_mesh_registry_region_t  *region;
 
     region = ngx_mesh_registry_region;
+
+    ngx_mesh_discovery_stop();
 
     if (region->holder.pid == (ngx_atomic_uint_t) ngx_pid) {
         region->holder.pid = 0;

@@ -53,7 +53,9 @@ typedef struct {
     /*
      * Configuration: a fresh one of its own (source->conf); a parameter that
      * is not common, NGX_DECLINED: unknown, NGX_ERROR: logged; and, when the
-     * directive is complete, what follows from it.
+     * directive is complete, what follows from it.  url() is called for each
+     * URL, with all of it and with what follows its authority; a userinfo in
+     * it is for the type, NULL: there are none in this kind of URLs.
      */
     void                    *(*create)(ngx_conf_t *cf);
     ngx_int_t                (*url)(ngx_conf_t *cf, ngx_mesh_source_t *source,
@@ -181,13 +183,16 @@ struct ngx_mesh_subscription_s {
     unsigned                   listed:1;     /* configuration or API do */
     unsigned                   found:1;      /* the catalog has it */
     unsigned                   hot:1;        /* used lately: watched first */
+    unsigned                   forced:1;     /* an operator believes the next
+                                                answer, until there is one */
 
     /* private to ngx_mesh_reconcile.c */
     void                      *guard;
 
     /* private to ngx_mesh_discovery.c */
-    ngx_queue_t                queue;
-    time_t                     used;
+    ngx_uint_t                 seen;         /* in which catalog */
+    unsigned                   gone:1;       /* from the catalog: until the
+                                                guard lets it go */
 };
 
 
@@ -232,6 +237,13 @@ ngx_int_t ngx_mesh_reconcile(ngx_mesh_subscription_t *s,
 void ngx_mesh_reconcile_forget(ngx_mesh_subscription_t *s, ngx_uint_t keep);
 
 
+/* what is of owners that are no registries of the configuration, goes */
+void ngx_mesh_reconcile_orphans(ngx_mesh_core_conf_t *ccf);
+
+
+/* in the agent: gives the n-th source its cell in the zone */
+void ngx_mesh_source_open(ngx_mesh_source_t *source, ngx_uint_t n);
+
 /* for types: state of a source, which is shown, counted and, when it changes,
    logged in one line.  error may be NULL with OK and STARTING */
 void ngx_mesh_source_state(ngx_mesh_source_t *source, ngx_uint_t state,
@@ -250,16 +262,76 @@ void ngx_mesh_discovery_catalog(ngx_mesh_source_t *source,
 ngx_mesh_subscription_t *ngx_mesh_discovery_find(ngx_mesh_source_t *source,
     ngx_str_t *interface);
 
+/*
+ * Has a source read again now, one interface or (empty) all; with "force" the
+ * guard yields to what it says then.  NGX_DECLINED: there is no such source or
+ * subscription.
+ */
+ngx_int_t ngx_mesh_discovery_resync(ngx_str_t *source, ngx_str_t *interface,
+    ngx_uint_t force);
+
 /* in the agent, when it gets the lease and when it loses it */
-ngx_int_t ngx_mesh_discovery_start(ngx_mesh_core_conf_t *ccf);
+void ngx_mesh_discovery_start(ngx_mesh_core_conf_t *ccf);
 void ngx_mesh_discovery_stop(void);
 
 /* the table has changed: somebody may want another interface */
 void ngx_mesh_discovery_woken(void);
 
 
-/* ms of the next try after n failures: decorrelated jitter, 250 to 30000 */
+/* ms until the next try, after those of the last (0: none): with jitter, from
+   250 to 30000 */
 ngx_msec_t ngx_mesh_discovery_backoff(ngx_msec_t last);
+
+
+/* ngx_mesh_interest.c: who asks for an interface, as the table has it */
+
+typedef struct {
+    ngx_str_t                  name;
+    ngx_uint_t                 listed;
+    ngx_uint_t                 wanted;       /* by a caller */
+    ngx_uint_t                 any;          /* a service names no registry */
+    ngx_array_t                registries;   /* ngx_str_t, lists of names */
+    ngx_array_t                apps;         /* the same */
+    ngx_str_t                  protocol;
+} ngx_mesh_interest_t;
+
+/* fills in all but the name, in memory of the pool */
+ngx_int_t ngx_mesh_interest_read(ngx_mesh_interest_t *interest,
+    ngx_pool_t *pool);
+
+/* whether that source may be asked */
+ngx_uint_t ngx_mesh_interest_allows(ngx_mesh_interest_t *interest,
+    ngx_mesh_source_t *source);
+
+/* whether the subscription is about the same applications and protocol */
+ngx_uint_t ngx_mesh_interest_same(ngx_mesh_interest_t *interest,
+    ngx_mesh_subscription_t *s);
+
+
+/* takes the first of names with commas between them off the list; 0: there is
+   none */
+
+static ngx_inline ngx_uint_t
+ngx_mesh_discovery_part(ngx_str_t *list, ngx_str_t *part)
+{
+    u_char  *p;
+
+    while (list->len) {
+        p = ngx_strlchr(list->data, list->data + list->len, ',');
+
+        part->data = list->data;
+        part->len = p ? (size_t) (p - list->data) : list->len;
+
+        list->data += part->len + (p ? 1 : 0);
+        list->len -= part->len + (p ? 1 : 0);
+
+        if (part->len) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
 
 
 #endif /* _NGX_MESH_DISCOVERY_H_INCLUDED_ */

@@ -25,8 +25,14 @@
 char *ngx_mesh_registry_state_path(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* when all is parsed: the directory, which a test of a configuration only
-   looks at.  NGX_ERROR: it cannot be used, which was logged */
+/* the directives "registry" and "guard" */
+char *ngx_mesh_registry_source(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_mesh_registry_guard(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* when all is parsed: registries that services name are there, and a state
+   path; the directory, which a test of a configuration only
+   looks at.  NGX_ERROR: something is wrong, which was logged */
 ngx_int_t ngx_mesh_registry_init_conf(ngx_cycle_t *cycle);
 
 /*

@@ -120,9 +120,15 @@ ngx_mesh_registry_init_conf(ngx_cycle_t *cycle)
 
     ccf = ngx_mesh_get_conf(cycle, &ngx_mesh_core_module);
 
-    if (ccf == NULL || ccf->agent_path == NULL
-        || ngx_process == NGX_PROCESS_SIGNALLER)
-    {
+    if (ccf == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_mesh_registry_init_sources(ccf, cycle->log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ccf->agent_path == NULL || ngx_process == NGX_PROCESS_SIGNALLER) {
         return NGX_OK;
     }
 

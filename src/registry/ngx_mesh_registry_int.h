@@ -129,6 +129,13 @@ extern ngx_mesh_registry_region_t  *ngx_mesh_registry_region;
 extern ngx_mesh_core_conf_t        *ngx_mesh_registry_conf;
 
 
+/* ngx_mesh_source_conf.c */
+
+/* when all is parsed; NGX_ERROR: something is wrong, which was logged */
+ngx_int_t ngx_mesh_registry_init_sources(ngx_mesh_core_conf_t *ccf,
+    ngx_log_t *log);
+
+
 /* ngx_mesh_registry.c */
 
 /* has the agent's or the workers' handler called when they are woken */
