@@ -22,6 +22,9 @@
  */
 
 
+#define NGX_MESH_NET_TEXT  200               /* a reason, its zero included */
+
+
 typedef struct ngx_mesh_net_s  ngx_mesh_net_t;
 
 struct ngx_mesh_net_s {
@@ -44,7 +47,8 @@ struct ngx_mesh_net_s {
 
     /*
      * It is closed: by the peer (reason NULL: cleanly), by an error or a
-     * timeout, which the reason says; not after ngx_mesh_net_close().
+     * timeout, which the reason says; not after ngx_mesh_net_close().  The
+     * owner may connect or free it from inside of it.
      */
     void                     (*closed)(ngx_mesh_net_t *net, char *reason);
 
@@ -53,10 +57,13 @@ struct ngx_mesh_net_s {
     ngx_pool_t                *pool;
     ngx_log_t                  log;
     ngx_peer_connection_t      peer;
+    ngx_str_t                  name;         /* of the certificate */
     ngx_chain_t               *out;          /* not sent yet */
     ngx_chain_t              **last;
-    char                      *failed;
+    ngx_msec_t                 limit;        /* of silence */
+    ngx_uint_t                *gone;         /* where a callback is told */
     ngx_event_t                fail;         /* posted: closed() is due */
+    u_char                     text[NGX_MESH_NET_TEXT];
     unsigned                   ready:1;
 };
 
@@ -72,7 +79,8 @@ ngx_int_t ngx_mesh_net_send(ngx_mesh_net_t *net, u_char *p, size_t n);
    0: no limit */
 void ngx_mesh_net_timeout(ngx_mesh_net_t *net, ngx_msec_t ms);
 
-/* nothing is called any more; it may be connected again */
+/* nothing is called any more; it may be connected again.  A net that is all
+   zeroes is closed already */
 void ngx_mesh_net_close(ngx_mesh_net_t *net);
 
 
