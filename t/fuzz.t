@@ -21,6 +21,8 @@ use Build;
 my $seconds = $ENV{MESH_FUZZ} || ($ENV{TEST_MESH_LONG} ? 600 : 0);
 my %stubs = map { $_ => ['t/codec/stub.c'] } qw(bolt declared dubbo edit);
 
+$stubs{reply} = [@{ $stubs{edit} }, 'src/registry/ngx_mesh_reply.c'];
+
 # requests of both protocols
 my %corpora = (edit => [qw(bolt dubbo)]);
 

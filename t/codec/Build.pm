@@ -34,8 +34,8 @@ sub includes {
     BAIL_OUT('no build/obj/*/ngx_auto_config.h, run util/build') unless $auto;
 
     return map { "-I$_" } $auto, "$src/core", "$src/event", "$src/os/unix",
-                          "$root/src/codec", "$root/t/codec",
-                          "$root/t/unit";
+                          "$root/src/codec", "$root/src/registry",
+                          "$root/t/codec", "$root/t/unit";
 }
 
 
