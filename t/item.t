@@ -12,5 +12,6 @@ use Mesh::Unit;
 
 Mesh::Unit::run('item',
     sources => [qw(t/unit/*.c t/item/*.c t/table/stub.c src/table/ngx_mesh_item.c
+                          src/table/ngx_mesh_item_found.c
                           src/table/ngx_mesh_table.c)],
 );

@@ -9,11 +9,10 @@
 
 #include "unit.h"
 #include "ngx_mesh_item.h"
+#include "items.h"
 
 
-/* an item of the op, its value cut to "len" in memory of its own */
-
-static void
+void
 cut(ngx_mesh_store_item_t *item, ngx_mesh_store_op_t *op, size_t len)
 {
     ngx_memzero(item, sizeof(ngx_mesh_store_item_t));
@@ -288,6 +287,7 @@ main(int argc, char *argv[])
     test_endpoints(pool);
     test_addresses(pool);
     test_override(pool);
+    test_found(pool);
 
     ngx_destroy_pool(pool);
 
