@@ -281,16 +281,17 @@ static void
 ngx_mesh_api_endpoint_status(ngx_mesh_json_t *json, ngx_mesh_endpoint_t *ep,
     ngx_mesh_override_t *ov)
 {
-    ngx_uint_t  weight, serving;
+    ngx_uint_t  weight, draining, serving;
 
     weight = ov->weighted ? ov->weight : ep->weight;
-    serving = !(ep->down || ov->drain || ov->disabled || weight == 0);
+    draining = ov->drain || ep->drain;
+    serving = !(ep->down || draining || ov->disabled || weight == 0);
 
     ngx_mesh_json_open(json, '{');
     ngx_mesh_json_key(json, "serving");
     ngx_mesh_json_bool(json, serving);
     ngx_mesh_json_key(json, "draining");
-    ngx_mesh_json_bool(json, ov->drain);
+    ngx_mesh_json_bool(json, draining);
     ngx_mesh_json_key(json, "effective_weight");
     ngx_mesh_json_number(json, serving ? weight : 0);
     ngx_mesh_json_close(json, '}');

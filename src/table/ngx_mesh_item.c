@@ -10,9 +10,12 @@
 
 
 #define NGX_MESH_ITEM_VERSION     1
+#define NGX_MESH_ITEM_VERSION2    2         /* with what registries bring */
 
 #define NGX_MESH_ITEM_BACKUP      0x01
 #define NGX_MESH_ITEM_DOWN        0x02
+#define NGX_MESH_ITEM_DRAINED     0x04
+#define NGX_MESH_ITEM_SUSPECT     0x08
 
 #define NGX_MESH_ITEM_WEIGHTED    0x01
 #define NGX_MESH_ITEM_DRAIN       0x02
@@ -30,6 +33,14 @@ typedef struct {
 } ngx_mesh_item_service_t;
 
 
+/* of version 2, after it */
+
+typedef struct {
+    uint32_t   registries;
+    uint32_t   provided_by;
+} ngx_mesh_item_sources_t;
+
+
 typedef struct {
     uint32_t   version;
     uint32_t   flags;
@@ -40,6 +51,13 @@ typedef struct {
     uint32_t   string[NGX_MESH_ITEM_STRINGS];
     uint32_t   nlabels;
 } ngx_mesh_item_endpoint_t;
+
+
+typedef struct {
+    uint64_t   started;
+    uint32_t   warmup;
+    uint32_t   warmup_weight;
+} ngx_mesh_item_warmup_t;
 
 
 typedef struct {
@@ -59,6 +77,9 @@ typedef struct {
 } ngx_mesh_item_override_t;
 
 
+static uint32_t ngx_mesh_item_endpoint_version(ngx_mesh_endpoint_t *ep);
+static ngx_int_t ngx_mesh_item_endpoint_strings(ngx_mesh_item_endpoint_t *e,
+    u_char **pos, u_char *end, ngx_mesh_endpoint_t *ep);
 static ngx_int_t ngx_mesh_item_labels(u_char **pos, u_char *end,
     ngx_uint_t n, ngx_mesh_endpoint_t *ep, ngx_pool_t *pool);
 static u_char *ngx_mesh_item_value(ngx_mesh_store_op_t *op, size_t size,
@@ -219,20 +240,40 @@ ngx_mesh_item_service_key_name(ngx_str_t *key, ngx_str_t *name,
 }
 
 
+/*
+ * What an older reader understands is written as it expects it, so that a
+ * journal goes back to the program before this one, too.
+ */
+
+static ngx_inline ngx_uint_t
+ngx_mesh_item_service_sources(ngx_mesh_service_t *service)
+{
+    return service->registries.len || service->provided_by.len;
+}
+
+
 size_t
 ngx_mesh_item_service_size(ngx_mesh_service_t *service)
 {
     return sizeof(ngx_mesh_item_service_t) + service->owner.len
-           + service->name.len + service->protocol.len + service->hash.len;
+           + service->name.len + service->protocol.len + service->hash.len
+           + (ngx_mesh_item_service_sources(service)
+              ? sizeof(ngx_mesh_item_sources_t) + service->registries.len
+                + service->provided_by.len
+              : 0);
 }
 
 
 void
 ngx_mesh_item_service_write(u_char *p, ngx_mesh_service_t *service)
 {
+    ngx_uint_t               sources;
     ngx_mesh_item_service_t  s;
+    ngx_mesh_item_sources_t  more;
 
-    s.version = NGX_MESH_ITEM_VERSION;
+    sources = ngx_mesh_item_service_sources(service);
+
+    s.version = sources ? NGX_MESH_ITEM_VERSION2 : NGX_MESH_ITEM_VERSION;
     s.balancer = (uint32_t) service->balancer;
     s.string[0] = (uint32_t) service->owner.len;
     s.string[1] = (uint32_t) service->name.len;
@@ -240,10 +281,19 @@ ngx_mesh_item_service_write(u_char *p, ngx_mesh_service_t *service)
     s.string[3] = (uint32_t) service->hash.len;
 
     p = ngx_cpymem(p, &s, sizeof(ngx_mesh_item_service_t));
+
+    if (sources) {
+        more.registries = (uint32_t) service->registries.len;
+        more.provided_by = (uint32_t) service->provided_by.len;
+        p = ngx_cpymem(p, &more, sizeof(ngx_mesh_item_sources_t));
+    }
+
     p = ngx_mesh_item_put(p, &service->owner);
     p = ngx_mesh_item_put(p, &service->name);
     p = ngx_mesh_item_put(p, &service->protocol);
-    (void) ngx_mesh_item_put(p, &service->hash);
+    p = ngx_mesh_item_put(p, &service->hash);
+    p = ngx_mesh_item_put(p, &service->registries);
+    (void) ngx_mesh_item_put(p, &service->provided_by);
 }
 
 
@@ -254,8 +304,10 @@ ngx_mesh_item_service_read(ngx_mesh_store_item_t *item,
     u_char                   *p, *end;
     ngx_str_t                 name;
     ngx_mesh_item_service_t   s;
+    ngx_mesh_item_sources_t   more;
 
     ngx_memzero(service, sizeof(ngx_mesh_service_t));
+    ngx_memzero(&more, sizeof(ngx_mesh_item_sources_t));
 
     p = item->value.data;
     end = p + item->value.len;
@@ -267,13 +319,30 @@ ngx_mesh_item_service_read(ngx_mesh_store_item_t *item,
     ngx_memcpy(&s, p, sizeof(ngx_mesh_item_service_t));
     p += sizeof(ngx_mesh_item_service_t);
 
-    if (s.version != NGX_MESH_ITEM_VERSION
-        || ngx_mesh_item_take(&p, end, s.string[0], &service->owner) != NGX_OK
+    if (s.version == NGX_MESH_ITEM_VERSION2) {
+
+        if ((size_t) (end - p) < sizeof(ngx_mesh_item_sources_t)) {
+            return NGX_DECLINED;
+        }
+
+        ngx_memcpy(&more, p, sizeof(ngx_mesh_item_sources_t));
+        p += sizeof(ngx_mesh_item_sources_t);
+
+    } else if (s.version != NGX_MESH_ITEM_VERSION) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_mesh_item_take(&p, end, s.string[0], &service->owner) != NGX_OK
         || ngx_mesh_item_take(&p, end, s.string[1], &name) != NGX_OK
         || ngx_mesh_table_parse_key(&name, service) != NGX_OK
         || ngx_mesh_item_take(&p, end, s.string[2], &service->protocol)
            != NGX_OK
-        || ngx_mesh_item_take(&p, end, s.string[3], &service->hash) != NGX_OK)
+        || ngx_mesh_item_take(&p, end, s.string[3], &service->hash) != NGX_OK
+        || ngx_mesh_item_take(&p, end, more.registries, &service->registries)
+           != NGX_OK
+        || ngx_mesh_item_take(&p, end, more.provided_by,
+                              &service->provided_by)
+           != NGX_OK)
     {
         return NGX_DECLINED;
     }
@@ -281,6 +350,15 @@ ngx_mesh_item_service_read(ngx_mesh_store_item_t *item,
     service->balancer = s.balancer;
 
     return NGX_OK;
+}
+
+
+static uint32_t
+ngx_mesh_item_endpoint_version(ngx_mesh_endpoint_t *ep)
+{
+    return (ep->started || ep->warmup || ep->warmup_weight || ep->drain
+            || ep->suspect)
+           ? NGX_MESH_ITEM_VERSION2 : NGX_MESH_ITEM_VERSION;
 }
 
 
@@ -297,6 +375,10 @@ ngx_mesh_item_endpoint_size(ngx_mesh_endpoint_t *ep)
            + (ngx_mesh_table_equal(&ep->id, &ep->name) ? 0 : ep->name.len)
            + ep->host.len + ep->protocol.len + ep->zone.len;
 
+    if (ngx_mesh_item_endpoint_version(ep) == NGX_MESH_ITEM_VERSION2) {
+        size += sizeof(ngx_mesh_item_warmup_t);
+    }
+
     for (i = 0; i < ep->nlabels; i++) {
         size += ep->labels[i].key.len + ep->labels[i].value.len;
     }
@@ -310,11 +392,14 @@ ngx_mesh_item_endpoint_write(u_char *p, ngx_mesh_endpoint_t *ep)
 {
     ngx_uint_t                 i;
     ngx_mesh_item_label_t      label;
+    ngx_mesh_item_warmup_t     w;
     ngx_mesh_item_endpoint_t   e;
 
-    e.version = NGX_MESH_ITEM_VERSION;
+    e.version = ngx_mesh_item_endpoint_version(ep);
     e.flags = (ep->backup ? NGX_MESH_ITEM_BACKUP : 0)
-              | (ep->down ? NGX_MESH_ITEM_DOWN : 0);
+              | (ep->down ? NGX_MESH_ITEM_DOWN : 0)
+              | (ep->drain ? NGX_MESH_ITEM_DRAINED : 0)
+              | (ep->suspect ? NGX_MESH_ITEM_SUSPECT : 0);
     e.weight = (uint32_t) ep->weight;
     e.max_fails = (uint32_t) ep->max_fails;
     e.fail_timeout = (uint32_t) ep->fail_timeout;
@@ -327,6 +412,13 @@ ngx_mesh_item_endpoint_write(u_char *p, ngx_mesh_endpoint_t *ep)
     e.nlabels = (uint32_t) ep->nlabels;
 
     p = ngx_cpymem(p, &e, sizeof(ngx_mesh_item_endpoint_t));
+
+    if (e.version == NGX_MESH_ITEM_VERSION2) {
+        w.started = ep->started;
+        w.warmup = (uint32_t) ep->warmup;
+        w.warmup_weight = (uint32_t) ep->warmup_weight;
+        p = ngx_cpymem(p, &w, sizeof(ngx_mesh_item_warmup_t));
+    }
 
     for (i = 0; i < ep->nlabels; i++) {
         label.key = (uint32_t) ep->labels[i].key.len;
@@ -355,6 +447,7 @@ ngx_mesh_item_endpoint_read(ngx_mesh_store_item_t *item,
 {
     u_char                    *p, *end, *labels;
     ngx_str_t                  service;
+    ngx_mesh_item_warmup_t     w;
     ngx_mesh_item_endpoint_t   e;
 
     ngx_memzero(ep, sizeof(ngx_mesh_endpoint_t));
@@ -372,26 +465,29 @@ ngx_mesh_item_endpoint_read(ngx_mesh_store_item_t *item,
     ngx_memcpy(&e, p, sizeof(ngx_mesh_item_endpoint_t));
     p += sizeof(ngx_mesh_item_endpoint_t);
 
+    if (e.version == NGX_MESH_ITEM_VERSION2) {
+
+        if ((size_t) (end - p) < sizeof(ngx_mesh_item_warmup_t)) {
+            return NGX_DECLINED;
+        }
+
+        ngx_memcpy(&w, p, sizeof(ngx_mesh_item_warmup_t));
+        p += sizeof(ngx_mesh_item_warmup_t);
+
+        ep->started = w.started;
+        ep->warmup = w.warmup;
+        ep->warmup_weight = w.warmup_weight;
+        ep->drain = (e.flags & NGX_MESH_ITEM_DRAINED) ? 1 : 0;
+        ep->suspect = (e.flags & NGX_MESH_ITEM_SUSPECT) ? 1 : 0;
+
+    } else if (e.version != NGX_MESH_ITEM_VERSION) {
+        return NGX_DECLINED;
+    }
+
     labels = p;
 
-    if (e.version != NGX_MESH_ITEM_VERSION
-        || e.nlabels > (size_t) (end - p) / sizeof(ngx_mesh_item_label_t))
-    {
+    if (ngx_mesh_item_endpoint_strings(&e, &p, end, ep) != NGX_OK) {
         return NGX_DECLINED;
-    }
-
-    p += e.nlabels * sizeof(ngx_mesh_item_label_t);
-
-    if (ngx_mesh_item_take(&p, end, e.string[0], &ep->name) != NGX_OK
-        || ngx_mesh_item_take(&p, end, e.string[1], &ep->host) != NGX_OK
-        || ngx_mesh_item_take(&p, end, e.string[2], &ep->protocol) != NGX_OK
-        || ngx_mesh_item_take(&p, end, e.string[3], &ep->zone) != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    if (ep->name.len == 0) {
-        ep->name = ep->id;
     }
 
     ep->weight = e.weight;
@@ -406,6 +502,40 @@ ngx_mesh_item_endpoint_read(ngx_mesh_store_item_t *item,
     }
 
     return ngx_mesh_item_labels(&labels, end, e.nlabels, ep, pool);
+}
+
+
+/* they come after the lengths of the labels */
+
+static ngx_int_t
+ngx_mesh_item_endpoint_strings(ngx_mesh_item_endpoint_t *e, u_char **pos,
+    u_char *end, ngx_mesh_endpoint_t *ep)
+{
+    u_char  *p;
+
+    p = *pos;
+
+    if (e->nlabels > (size_t) (end - p) / sizeof(ngx_mesh_item_label_t)) {
+        return NGX_DECLINED;
+    }
+
+    p += e->nlabels * sizeof(ngx_mesh_item_label_t);
+
+    if (ngx_mesh_item_take(&p, end, e->string[0], &ep->name) != NGX_OK
+        || ngx_mesh_item_take(&p, end, e->string[1], &ep->host) != NGX_OK
+        || ngx_mesh_item_take(&p, end, e->string[2], &ep->protocol) != NGX_OK
+        || ngx_mesh_item_take(&p, end, e->string[3], &ep->zone) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ep->name.len == 0) {
+        ep->name = ep->id;
+    }
+
+    *pos = p;
+
+    return NGX_OK;
 }
 
 

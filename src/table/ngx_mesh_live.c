@@ -686,7 +686,7 @@ ngx_mesh_live_endpoint(ngx_mesh_live_read_t *read, ngx_mesh_store_item_t *item,
         break;
     }
 
-    if (ep->weight == 0) {
+    if (ep->weight == 0 || ep->drain) {
         ep->down = 1;
     }
 

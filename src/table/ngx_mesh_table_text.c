@@ -437,6 +437,10 @@ ngx_mesh_table_text_state(ngx_mesh_store_item_t *item,
         ep.weight = override.weighted ? override.weight : ep.weight;
     }
 
+    if (ep.drain) {
+        return NGX_MESH_TABLE_DRAINING;
+    }
+
     return (ep.down || ep.weight == 0) ? NGX_MESH_TABLE_DOWN
                                        : NGX_MESH_TABLE_SERVING;
 }

@@ -66,25 +66,15 @@ test_keys(ngx_pool_t *pool)
 
 
 static void
-test_service(ngx_pool_t *pool)
+service_whole(ngx_pool_t *pool, ngx_mesh_service_t *service, const char *what)
 {
     size_t                  len;
-    ngx_str_t               name;
     ngx_uint_t              bad;
-    ngx_mesh_service_t      service, read;
+    ngx_mesh_service_t      read;
     ngx_mesh_store_op_t     op;
     ngx_mesh_store_item_t   item;
 
-    name = str("g/a.B:1.0");
-    ngx_memzero(&service, sizeof(service));
-    (void) ngx_mesh_table_parse_key(&name, &service);
-
-    service.owner = str("config");
-    service.protocol = str("dubbo");
-    service.hash = str("method");
-    service.balancer = NGX_MESH_BALANCER_HASH;
-
-    (void) ngx_mesh_item_put_service(&op, &service, pool);
+    (void) ngx_mesh_item_put_service(&op, service, pool);
 
     for (len = 0, bad = 0; len < op.value.len; len++) {
         cut(&item, &op, len);
@@ -100,9 +90,118 @@ test_service(ngx_pool_t *pool)
        && is(&read.interface, "a.B") && is(&read.version, "1.0")
        && is(&read.owner, "config") && is(&read.protocol, "dubbo")
        && is(&read.hash, "method")
+       && read.registries.len == service->registries.len
+       && read.provided_by.len == service->provided_by.len
+       && (read.registries.len == 0 || is(&read.registries, "r1,r2"))
+       && (read.provided_by.len == 0 || is(&read.provided_by, "app"))
        && read.balancer == NGX_MESH_BALANCER_HASH && read.nendpoints == 0,
-       "a service");
+       "%s", what);
     free(item.value.data);
+}
+
+
+static void
+test_service(ngx_pool_t *pool)
+{
+    ngx_str_t           name;
+    ngx_mesh_service_t  service;
+
+    name = str("g/a.B:1.0");
+    ngx_memzero(&service, sizeof(service));
+    (void) ngx_mesh_table_parse_key(&name, &service);
+
+    service.owner = str("config");
+    service.protocol = str("dubbo");
+    service.hash = str("method");
+    service.balancer = NGX_MESH_BALANCER_HASH;
+    service_whole(pool, &service, "a service");
+
+    service.registries = str("r1,r2");
+    service.provided_by = str("app");
+    service_whole(pool, &service, "a service of some registries");
+
+    ngx_str_null(&service.registries);
+    service_whole(pool, &service, "a service of an application");
+}
+
+
+/* what version 1 wrote, byte by byte */
+
+typedef struct {
+    uint32_t  version;
+    uint32_t  balancer;
+    uint32_t  string[4];
+    char      text[15];
+} old_service_t;
+
+
+typedef struct {
+    uint32_t  version;
+    uint32_t  flags;
+    uint32_t  weight;
+    uint32_t  max_fails;
+    uint32_t  fail_timeout;
+    uint32_t  slow_start;
+    uint32_t  string[4];
+    uint32_t  nlabels;
+    uint32_t  label[2];
+    char      text[4];
+} old_endpoint_t;
+
+
+static void
+test_old(ngx_pool_t *pool)
+{
+    ngx_str_t               name, id, owner;
+    ngx_keyval_t            label;
+    ngx_mesh_service_t      service, read;
+    ngx_mesh_endpoint_t     ep;
+    ngx_mesh_store_op_t     op;
+    ngx_mesh_store_item_t   item;
+
+    static old_service_t    old = { 1, 2, { 6, 3, 5, 0 }, "configa.Bdubbo" };
+    static old_endpoint_t   olde = {
+        1, 0x02, 7, 1, 10000, 0, { 0, 0, 0, 1 }, 1, { 1, 2 }, "zv12"
+    };
+
+    ngx_memzero(&service, sizeof(service));
+    name = str("a.B");
+    id = str("1.2.3.4:5");
+    owner = str("api");
+    (void) ngx_mesh_table_parse_key(&name, &service);
+
+    ngx_memzero(&item, sizeof(item));
+    item.value.data = (u_char *) &old;
+    item.value.len = offsetof(old_service_t, text) + 14;
+    ok(ngx_mesh_item_service_read(&item, &read) == NGX_OK
+       && is(&read.name, "a.B") && is(&read.owner, "config")
+       && is(&read.protocol, "dubbo") && read.registries.len == 0
+       && read.provided_by.len == 0, "a service of version 1");
+
+    (void) ngx_mesh_item_put_service(&op, &read, pool);
+    ok(op.value.len == item.value.len
+       && memcmp(op.value.data, item.value.data, op.value.len) == 0,
+       "... is written so again");
+
+    (void) ngx_mesh_item_key(&item.key, &service, &id, &owner, 1, pool);
+    item.value.data = (u_char *) &olde;
+    item.value.len = sizeof(old_endpoint_t);
+    ok(ngx_mesh_item_endpoint_read(&item, &ep, pool) == NGX_OK
+       && is(&ep.name, "1.2.3.4:5") && is(&ep.zone, "z") && ep.weight == 7
+       && ep.down && !ep.drain && !ep.suspect && ep.started == 0
+       && ep.warmup == 0 && ep.nlabels == 1, "an endpoint of version 1");
+
+    label = ep.labels[0];
+    ok(is(&label.key, "v") && is(&label.value, "12"), "... with its label");
+
+    (void) ngx_mesh_item_put_endpoint(&op, &service, &ep, pool);
+    ok(op.value.len == item.value.len
+       && memcmp(op.value.data, item.value.data, op.value.len) == 0,
+       "... is written so again");
+
+    olde.version = 3;
+    ok(ngx_mesh_item_endpoint_read(&item, &ep, pool) == NGX_DECLINED,
+       "an endpoint of a version to come is refused");
 }
 
 
@@ -125,6 +224,9 @@ endpoint_same(ngx_mesh_endpoint_t *a, ngx_mesh_endpoint_t *b)
            && a->max_fails == b->max_fails
            && a->fail_timeout == b->fail_timeout
            && a->slow_start == b->slow_start && a->backup == b->backup
+           && a->started == b->started && a->warmup == b->warmup
+           && a->warmup_weight == b->warmup_weight && a->drain == b->drain
+           && a->suspect == b->suspect
            && a->down == b->down && a->id.len == b->id.len
            && a->name.len == b->name.len && a->host.len == b->host.len
            && a->protocol.len == b->protocol.len
@@ -192,7 +294,20 @@ test_endpoints(ngx_pool_t *pool)
     labels[1].value = str("");
     ep.labels = labels;
     ep.nlabels = 2;
+    endpoint(pool, &ep, "an endpoint with everything of version 1");
+
+    ep.started = 1795441502203ULL;
+    ep.warmup = 600000;
+    ep.warmup_weight = 10;
+    ep.drain = 1;
+    ep.suspect = 1;
     endpoint(pool, &ep, "an endpoint with everything");
+
+    ep.started = 0;
+    ep.warmup = 0;
+    ep.warmup_weight = 0;
+    ep.suspect = 0;
+    endpoint(pool, &ep, "an endpoint that drains");
 }
 
 
@@ -284,6 +399,7 @@ main(int argc, char *argv[])
 
     test_keys(pool);
     test_service(pool);
+    test_old(pool);
     test_endpoints(pool);
     test_addresses(pool);
     test_override(pool);
