@@ -72,6 +72,7 @@ typedef struct {
                                                 remedy; or empty */
     ngx_str_t                 unsupported;
     unsigned                  known:1;       /* there was a good answer */
+    unsigned                  unknown:1;     /* but the last one was none */
 } ngx_mesh_answer_t;
 
 

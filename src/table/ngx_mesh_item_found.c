@@ -18,6 +18,7 @@
 #define NGX_MESH_FOUND_VERSION  1
 
 #define NGX_MESH_FOUND_KNOWN    0x01
+#define NGX_MESH_FOUND_UNKNOWN  0x02
 
 #define NGX_MESH_FOUND_STRINGS  3
 
@@ -104,7 +105,8 @@ ngx_mesh_item_put_answer(ngx_mesh_store_op_t *op, ngx_str_t *interface,
     ngx_memzero(&a, sizeof(ngx_mesh_found_answer_t));
 
     a.version = NGX_MESH_FOUND_VERSION;
-    a.flags = answer->known ? NGX_MESH_FOUND_KNOWN : 0;
+    a.flags = (answer->known ? NGX_MESH_FOUND_KNOWN : 0)
+              | (answer->unknown ? NGX_MESH_FOUND_UNKNOWN : 0);
     a.time = answer->time;
     a.held = answer->held;
     a.found = (uint32_t) answer->found;
@@ -196,6 +198,7 @@ ngx_mesh_item_answer_read(ngx_mesh_store_item_t *item, ngx_str_t *interface,
     answer->found = a.found;
     answer->suspects = a.suspects;
     answer->known = (a.flags & NGX_MESH_FOUND_KNOWN) ? 1 : 0;
+    answer->unknown = (a.flags & NGX_MESH_FOUND_UNKNOWN) ? 1 : 0;
 
     return NGX_OK;
 }

@@ -64,7 +64,7 @@ answered(ngx_pool_t *pool, ngx_mesh_answer_t *answer, const char *what)
        && is(&interface, "a.B") && is(&registry, "consul")
        && read.time == answer->time && read.found == answer->found
        && read.held == answer->held && read.suspects == answer->suspects
-       && read.known == answer->known
+       && read.known == answer->known && read.unknown == answer->unknown
        && read.reason.len == answer->reason.len
        && read.unmapped.len == answer->unmapped.len
        && read.unsupported.len == answer->unsupported.len
@@ -90,6 +90,7 @@ test_answers(ngx_pool_t *pool)
     answer.held = 1234567890124ULL;
     answer.suspects = 4999;
     answer.known = 1;
+    answer.unknown = 1;
     answer.reason = str("5000 became 1");
     answer.unmapped = str("application-level");
     answer.unsupported = str("condition routers");
