@@ -54,23 +54,3 @@ void
 ngx_mesh_reconcile_forget(ngx_mesh_subscription_t *s, ngx_uint_t keep)
 {
 }
-
-
-#pragma weak ngx_mesh_item_found_key
-
-ngx_int_t
-ngx_mesh_item_found_key(ngx_str_t *key, ngx_str_t *interface,
-    ngx_str_t *registry, ngx_pool_t *pool)
-{
-    return NGX_ERROR;
-}
-
-
-#pragma weak ngx_mesh_item_answer_read
-
-ngx_int_t
-ngx_mesh_item_answer_read(ngx_mesh_store_item_t *item,
-    ngx_str_t *interface, ngx_str_t *registry, ngx_mesh_answer_t *answer)
-{
-    return NGX_DECLINED;
-}
