@@ -144,7 +144,8 @@ ngx_mesh_guard_releases(ngx_mesh_guard_t *guard,
 
     /* never more than is waited for: a hold of 0 needs a second answer, too */
 
-    guard->again = ngx_min(guard->again, enough > passed ? enough - passed : 0);
+    enough = enough > passed ? enough - passed : 0;
+    guard->again = ngx_min(guard->again, enough);
 
     return 0;
 }
