@@ -326,6 +326,7 @@ ngx_mesh_link_create(ngx_mesh_bundle_t *bundle)
     ngx_queue_init(&link->free);
 
     link->received = ngx_current_msec;
+    link->framed = ngx_current_msec;
     link->sent = ngx_current_msec;
     link->interval = bundle->conf->heartbeat;
     link->reader.codec = bundle->codec;

@@ -126,6 +126,7 @@ ngx_mesh_link_frame(void *data, u_char *p, ngx_mesh_frame_t *f,
     ngx_mesh_link_t  *link;
 
     link = data;
+    link->framed = ngx_current_msec;
 
     if (!link->answered) {
         link->answered = 1;
@@ -430,6 +431,15 @@ ngx_mesh_link_timer_handler(ngx_event_t *ev)
         link->bundle->peer->stats->dirty = 1;
 
         ngx_mesh_link_close(link, "endpoint is silent", 1);
+        return;
+    }
+
+    /* answers to heartbeats would go on filling a frame that was cut */
+
+    if (link->nused == 0 && link->reader.part
+        && ngx_current_msec - link->framed >= 2 * heartbeat)
+    {
+        ngx_mesh_link_close(link, "endpoint left a frame unfinished", 0);
         return;
     }
 

@@ -219,6 +219,7 @@ struct ngx_mesh_link_s {
     ngx_uint_t                 nused;
 
     ngx_msec_t                 received;       /* when something came */
+    ngx_msec_t                 framed;         /* when a whole frame came */
     ngx_msec_t                 sent;           /* when a call was queued */
     ngx_msec_t                 asked;          /* unanswered heartbeat */
     ngx_msec_t                 interval;       /* until the next heartbeat */
