@@ -16,6 +16,9 @@
 #define check(x)  if (!(x)) { abort(); }
 
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+
 static volatile ngx_cycle_t  cycle;
 volatile ngx_cycle_t        *ngx_cycle = &cycle;
 
