@@ -18,8 +18,6 @@
 #define NGX_MESH_CORE_MIN_BUFFER     (1024 * 1024)
 
 #define NGX_MESH_CORE_MAX_WEIGHT     1000000
-#define NGX_MESH_CORE_MAX_FAILS      1
-#define NGX_MESH_CORE_FAIL_TIMEOUT   10000
 
 
 static void *ngx_mesh_core_create_conf(ngx_cycle_t *cycle);
@@ -472,8 +470,8 @@ ngx_mesh_core_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_memzero(&ep, sizeof(ngx_mesh_endpoint_t));
 
     ep.weight = NGX_MESH_DEFAULT_WEIGHT;
-    ep.max_fails = NGX_MESH_CORE_MAX_FAILS;
-    ep.fail_timeout = NGX_MESH_CORE_FAIL_TIMEOUT;
+    ep.max_fails = NGX_MESH_DEFAULT_MAX_FAILS;
+    ep.fail_timeout = NGX_MESH_DEFAULT_FAIL_TIMEOUT;
 
     if (ngx_array_init(&labels, cf->pool, 2, sizeof(ngx_keyval_t)) != NGX_OK)
     {

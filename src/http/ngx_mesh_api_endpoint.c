@@ -676,8 +676,8 @@ ngx_mesh_api_endpoint_fill(ngx_mesh_api_call_t *call, ngx_mesh_api_at_t *at,
     ngx_memzero(&spec, sizeof(ngx_mesh_api_endpoint_t));
 
     spec.weight = NGX_MESH_DEFAULT_WEIGHT;
-    spec.max_fails = 1;
-    spec.fail_timeout = 10000;
+    spec.max_fails = NGX_MESH_DEFAULT_MAX_FAILS;
+    spec.fail_timeout = NGX_MESH_DEFAULT_FAIL_TIMEOUT;
 
     rc = ngx_mesh_api_fields(call, at, body, ngx_mesh_api_endpoint_fields,
                              &spec, NULL);

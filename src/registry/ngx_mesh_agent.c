@@ -369,6 +369,16 @@ ngx_mesh_agent_writes(void)
 }
 
 
+ngx_int_t
+ngx_mesh_agent_leads(void)
+{
+    return ngx_mesh_agent_writes()
+           && ngx_mesh_registry_region->holder.pid
+              == (ngx_atomic_uint_t) ngx_pid
+           ? ngx_mesh_lease_check(&ngx_mesh_agent.lease) : NGX_DECLINED;
+}
+
+
 /* ms until the next try; 0: it is held */
 
 static ngx_msec_t

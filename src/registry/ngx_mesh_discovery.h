@@ -26,11 +26,6 @@ typedef struct ngx_mesh_source_s        ngx_mesh_source_t;
 typedef struct ngx_mesh_subscription_s  ngx_mesh_subscription_t;
 
 
-#define NGX_MESH_DISCOVERY_LAZY    0         /* at the first call */
-#define NGX_MESH_DISCOVERY_ALL     1         /* all that the registry has */
-#define NGX_MESH_DISCOVERY_LISTED  2         /* services of configuration and
-                                                API alone */
-
 /* one address of a registry, as configured */
 
 typedef struct {
@@ -83,55 +78,6 @@ typedef struct {
 
 extern ngx_mesh_source_type_t  ngx_mesh_consul_type;
 extern ngx_mesh_source_type_t  ngx_mesh_redis_type;
-
-
-/* states, as the API shows them */
-
-#define NGX_MESH_SOURCE_STOPPED   0          /* not begun, or no lease */
-#define NGX_MESH_SOURCE_STARTING  1          /* nothing heard yet */
-#define NGX_MESH_SOURCE_OK        2
-#define NGX_MESH_SOURCE_ERROR     3          /* what it had goes on serving */
-
-#define NGX_MESH_SOURCES          32         /* "registry" directives */
-#define NGX_MESH_SOURCE_NAME      64         /* bytes */
-#define NGX_MESH_SOURCE_TEXT      200
-
-
-/*
- * What others than the agent know of a registry: in the zone, written by the
- * agent alone; "writing" is odd meanwhile.  Times are ms since 1970.
- */
-
-typedef struct {
-    ngx_atomic_t               writing;
-    uint32_t                   name_len;
-    u_char                     name[NGX_MESH_SOURCE_NAME];
-    u_char                     type[16];     /* NUL ends it */
-    uint32_t                   state;
-    uint32_t                   address_len;  /* it is, or was, connected to */
-    u_char                     address[NGX_MESH_SOURCE_TEXT];
-    uint32_t                   error_len;    /* the last one */
-    u_char                     error[NGX_MESH_SOURCE_TEXT];
-    uint64_t                   error_time;
-    uint64_t                   since;        /* of the state */
-    uint64_t                   heard;        /* last good answer */
-    uint64_t                   index;        /* its own counter, if any */
-    uint64_t                   backoff;      /* ms until the next try, at the
-                                                time it was set; 0: none */
-    uint64_t                   subscriptions;
-    uint64_t                   watched;      /* of these, not rotated */
-    uint64_t                   endpoints;
-    uint64_t                   held;         /* subscriptions held by guard */
-    uint64_t                   unmapped;     /* services not understood */
-    uint64_t                   connections;
-
-    /* counters since the zone is there */
-    uint64_t                   updates;      /* that changed the table */
-    uint64_t                   same;
-    uint64_t                   unknown;
-    uint64_t                   errors;
-    uint64_t                   switches;     /* to another address */
-} ngx_mesh_source_status_t;
 
 
 /* a "registry" of the configuration */
@@ -241,6 +187,8 @@ void ngx_mesh_reconcile_forget(ngx_mesh_subscription_t *s, ngx_uint_t keep);
 void ngx_mesh_reconcile_orphans(ngx_mesh_core_conf_t *ccf);
 
 
+/* ngx_mesh_source.c: what is known of a source, in the zone */
+
 /* in the agent: gives the n-th source its cell in the zone */
 void ngx_mesh_source_open(ngx_mesh_source_t *source, ngx_uint_t n);
 
@@ -251,6 +199,25 @@ void ngx_mesh_source_state(ngx_mesh_source_t *source, ngx_uint_t state,
 
 /* a good answer was heard; index 0: there is none */
 void ngx_mesh_source_heard(ngx_mesh_source_t *source, uint64_t index);
+
+/* ms until it is tried again; 0: it is not waited for */
+void ngx_mesh_source_backoff(ngx_mesh_source_t *source, ngx_msec_t ms);
+
+/* of the subscriptions so many are watched, over so many connections */
+void ngx_mesh_source_watched(ngx_mesh_source_t *source, ngx_uint_t watched,
+    ngx_uint_t connections);
+
+/* for ngx_mesh_reconcile(): an answer that ended so, and by how much the sums
+   over all subscriptions change */
+
+#define NGX_MESH_SOURCE_C_UPDATES  0
+#define NGX_MESH_SOURCE_C_SAME     1
+#define NGX_MESH_SOURCE_C_UNKNOWN  2
+
+void ngx_mesh_source_count(ngx_mesh_source_t *source, ngx_uint_t what);
+void ngx_mesh_source_share(ngx_mesh_source_t *source, int64_t endpoints,
+    int64_t held, int64_t unmapped);
+
 
 /*
  * The catalog of a source (discovery=all): the names it has now, all of them;

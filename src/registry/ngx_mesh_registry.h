@@ -133,6 +133,79 @@ void ngx_mesh_registry_note(uint64_t revision, ngx_str_t *author,
     ngx_str_t *comment);
 
 
+/* registries: what is known of them, whether the agent lives or not */
+
+#define NGX_MESH_DISCOVERY_LAZY    0         /* at the first call */
+#define NGX_MESH_DISCOVERY_ALL     1         /* all that the registry has */
+#define NGX_MESH_DISCOVERY_LISTED  2         /* services of configuration and
+                                                API alone */
+
+
+/* states */
+
+#define NGX_MESH_SOURCE_STOPPED   0          /* not begun, or no lease */
+#define NGX_MESH_SOURCE_STARTING  1          /* nothing heard yet */
+#define NGX_MESH_SOURCE_OK        2
+#define NGX_MESH_SOURCE_ERROR     3          /* what it had goes on serving */
+
+#define NGX_MESH_SOURCES          32         /* "registry" directives */
+#define NGX_MESH_SOURCE_NAME      64         /* bytes */
+#define NGX_MESH_SOURCE_TEXT      200
+
+
+/*
+ * What others than the agent know of a registry: in the zone, written by the
+ * agent alone; "writing" is odd meanwhile.  Times are ms since 1970.
+ */
+
+typedef struct {
+    ngx_atomic_t               writing;
+    uint32_t                   name_len;
+    u_char                     name[NGX_MESH_SOURCE_NAME];
+    u_char                     type[16];     /* NUL ends it */
+    uint32_t                   state;
+    uint32_t                   address_len;  /* it is, or was, connected to */
+    u_char                     address[NGX_MESH_SOURCE_TEXT];
+    uint32_t                   error_len;    /* the last one */
+    u_char                     error[NGX_MESH_SOURCE_TEXT];
+    uint64_t                   error_time;
+    uint64_t                   since;        /* of the state */
+    uint64_t                   heard;        /* last good answer */
+    uint64_t                   index;        /* its own counter, if any */
+    uint64_t                   backoff;      /* ms until the next try, at the
+                                                time it was set; 0: none */
+    uint64_t                   subscriptions;
+    uint64_t                   watched;      /* of these, not rotated */
+    uint64_t                   endpoints;
+    uint64_t                   held;         /* subscriptions held by guard */
+    uint64_t                   unmapped;     /* services not understood */
+    uint64_t                   connections;
+
+    /* counters since the zone is there */
+    uint64_t                   updates;      /* that changed the table */
+    uint64_t                   same;
+    uint64_t                   unknown;
+    uint64_t                   errors;
+    uint64_t                   switches;     /* to another address */
+} ngx_mesh_source_status_t;
+
+
+/* a "registry" of the configuration; strings are the configuration's */
+
+typedef struct {
+    ngx_str_t                name;
+    ngx_str_t                type;
+    ngx_uint_t               discovery;      /* NGX_MESH_DISCOVERY_* */
+    ngx_str_t               *urls;           /* in the pool; for people */
+    ngx_uint_t               nurls;
+    ngx_mesh_source_status_t status;         /* a copy */
+} ngx_mesh_source_info_t;
+
+/* of the n-th; NGX_DECLINED: there are no more; NGX_ERROR: no memory */
+ngx_int_t ngx_mesh_source_info(ngx_uint_t n, ngx_pool_t *pool,
+    ngx_mesh_source_info_t *info);
+
+
 /* jobs: what workers have the agent do */
 
 #define NGX_MESH_JOB_ARGS      1536          /* bytes, of args and file */

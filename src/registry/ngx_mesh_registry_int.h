@@ -19,7 +19,7 @@
 /* private to the room: the agent's part of the zone, and who shares it */
 
 #define NGX_MESH_REGISTRY_MAGIC   0x746e656761687365ULL
-#define NGX_MESH_REGISTRY_LAYOUT  1
+#define NGX_MESH_REGISTRY_LAYOUT  2
 
 #define NGX_MESH_REGISTRY_JOBS    16
 
@@ -122,6 +122,7 @@ typedef struct {
     ngx_atomic_t               unwanted;     /* there is no agent now */
     ngx_atomic_t               ids;
     ngx_mesh_mail_t            mail[NGX_MESH_REGISTRY_JOBS];
+    ngx_mesh_source_status_t   sources[NGX_MESH_SOURCES];
 } ngx_mesh_registry_region_t;
 
 
@@ -166,6 +167,10 @@ void ngx_mesh_registry_job_tidy(int dir);
 ngx_msec_t ngx_mesh_agent_manager(void *data);
 void ngx_mesh_agent_start(ngx_mesh_core_conf_t *ccf);
 void ngx_mesh_agent_stop(void);
+
+/* whether this process may change what is the agent's: some calls of the
+   system, for it may have been stopped for any time.  NGX_DECLINED: no */
+ngx_int_t ngx_mesh_agent_leads(void);
 
 /* around what may take long: the agent is not taken for hung */
 void ngx_mesh_agent_busy(void);

@@ -26,6 +26,8 @@
 #define NGX_MESH_BALANCER_HASH           3
 
 #define NGX_MESH_DEFAULT_WEIGHT          100
+#define NGX_MESH_DEFAULT_MAX_FAILS       1
+#define NGX_MESH_DEFAULT_FAIL_TIMEOUT    10000
 
 
 typedef struct {
