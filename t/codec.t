@@ -239,7 +239,7 @@ sub vectors {
 
 
 for my $name (qw(vectors edit edit_bytes dubbo hessian2 fastjson text bolt sofa
-                 declared)) {
+                 declared tree)) {
     subtest $name => sub {
         my $program = Build::program("codec-$name", $ENV{CC} || 'gcc',
                                      [@Build::sanitize], @common,

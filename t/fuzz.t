@@ -19,7 +19,7 @@ use lib "$FindBin::Bin/codec";
 use Build;
 
 my $seconds = $ENV{MESH_FUZZ} || ($ENV{TEST_MESH_LONG} ? 600 : 0);
-my %stubs = map { $_ => ['t/codec/stub.c'] } qw(bolt declared dubbo edit);
+my %stubs = map { $_ => ['t/codec/stub.c'] } qw(bolt declared dubbo edit tree);
 
 $stubs{reply} = [@{ $stubs{edit} }, 'src/registry/ngx_mesh_reply.c'];
 
