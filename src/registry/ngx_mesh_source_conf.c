@@ -485,11 +485,12 @@ ngx_mesh_source_name(ngx_conf_t *cf, ngx_mesh_core_conf_t *ccf,
     }
 
     if (i != name->len || ngx_strcmp(name->data, "config") == 0
-        || ngx_strcmp(name->data, "api") == 0)
+        || ngx_strcmp(name->data, "api") == 0
+        || ngx_strcmp(name->data, "off") == 0)
     {
         return ngx_mesh_source_invalid(cf, name, "a name of letters, digits, "
-                                       "\"-\", \"_\" and \".\", neither "
-                                       "\"config\" nor \"api\"");
+                                       "\"-\", \"_\" and \".\", but not "
+                                       "\"config\", \"api\" or \"off\"");
     }
 
     other = ccf->sources->elts;
@@ -707,6 +708,10 @@ ngx_mesh_source_named(ngx_mesh_core_conf_t *ccf, ngx_mesh_service_t *service,
     source = ccf->sources ? ccf->sources->elts : NULL;
     n = ccf->sources ? ccf->sources->nelts : 0;
     list = service->registries;
+
+    if (list.len == 3 && ngx_strncmp(list.data, "off", 3) == 0) {
+        return NGX_OK;
+    }
 
     while (ngx_mesh_discovery_part(&list, &name)) {
 
