@@ -12,7 +12,9 @@ import mesh.kit.api.Echo;
 
 /**
  * A provider: {@code Provider port=N name=A services=,g1/:1.0.0,:2.0.0}, where a
- * service is {@code [group/][:version]} of {@link Echo}.  Prints "READY port".
+ * service is {@code [group/][:version]} of {@link Echo}.  With {@code registry=}
+ * (see {@link Sdk#registry}) and {@code weight=} it registers.  Prints "READY
+ * port".
  *
  * It ends when its standard input does, so it never outlives its test; SIGTERM
  * is Dubbo's graceful stop (-Ddubbo.service.shutdown.wait=ms).
@@ -33,14 +35,17 @@ public final class Provider {
 
         ProtocolConfig protocol = new ProtocolConfig("dubbo", port);
         protocol.setHost(Sdk.LOOPBACK);
-        /* 200 calls that wait for each other, and as many again */
-        protocol.setThreads(400);
-        protocol.setQueues(1000);
-        /* without this a 3.3 provider refuses a consumer that asks for fastjson2 */
-        protocol.setParameters(Map.of("prefer.serialization", "hessian2,fastjson2"));
+        RegistryConfig registry = Sdk.registry(options);
 
-        RegistryConfig registry = new RegistryConfig("N/A");
-        registry.setRegister(false);
+        /* Consul takes 512 bytes of a URL */
+        boolean brief = options.has("registry");
+        if (!brief) {
+            /* 200 calls that wait for each other, and as many again */
+            protocol.setThreads(400);
+            protocol.setQueues(1000);
+            /* without this a 3.3 provider refuses a consumer that asks for fastjson2 */
+            protocol.setParameters(Map.of("prefer.serialization", "hessian2,fastjson2"));
+        }
 
         for (String key : options.get("services", "").split(",", -1)) {
             int slash = key.indexOf('/');
@@ -50,7 +55,10 @@ public final class Provider {
             ServiceConfig<Echo> service = new ServiceConfig<>();
             service.setApplication(Sdk.application("mesh-kit-provider"));
             service.setRegistry(registry);
-            service.setRegister(false);
+            service.setRegister(brief);
+            if (options.has("weight")) {
+                service.setWeight(options.number("weight", 100));
+            }
             service.setProtocol(protocol);
             service.setInterface(Echo.class);
             service.setRef(new DubboEcho(label.trim()));
@@ -60,8 +68,10 @@ public final class Provider {
             if (colon >= 0) {
                 service.setVersion(key.substring(colon + 1));
             }
-            service.setMethods(new ArrayList<>(List.of(Sdk.subscribe())));
-            service.setCallbacks(100);
+            if (!brief) {
+                service.setMethods(new ArrayList<>(List.of(Sdk.subscribe())));
+                service.setCallbacks(100);
+            }
             service.export();
             SERVICES.add(service);
         }

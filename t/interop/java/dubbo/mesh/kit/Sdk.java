@@ -4,11 +4,13 @@ import java.lang.reflect.Field;
 import java.net.InetAddress;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 import org.apache.dubbo.common.utils.NetUtils;
 import org.apache.dubbo.config.ApplicationConfig;
 import org.apache.dubbo.config.ArgumentConfig;
 import org.apache.dubbo.config.MethodConfig;
+import org.apache.dubbo.config.RegistryConfig;
 
 /** What both sides have to tell Dubbo, whatever its version. */
 final class Sdk {
@@ -28,6 +30,27 @@ final class Sdk {
         application.setQosEnable(false);
         application.setLogger("jdk");
         return application;
+    }
+
+    /**
+     * {@code registry=redis://127.0.0.1:6379} or {@code consul://...}, with
+     * {@code user= password=}; {@code session=} is how long a record of Redis
+     * lasts, in ms.  None without.
+     */
+    static RegistryConfig registry(Line line) {
+        RegistryConfig registry = new RegistryConfig(line.get("registry", "N/A"));
+
+        if (!line.has("registry")) {
+            registry.setRegister(false);
+            return registry;
+        }
+
+        registry.setUsername(line.get("user", null));
+        registry.setPassword(line.get("password", null));
+        registry.setUseAsConfigCenter(false);
+        registry.setUseAsMetadataCenter(false);
+        registry.setParameters(Map.of("session", line.get("session", "60000")));
+        return registry;
     }
 
     /** says that the second argument of subscribe() is a callback */

@@ -7,6 +7,7 @@ import com.alipay.remoting.rpc.RpcServer;
 import com.alipay.remoting.rpc.protocol.SyncUserProcessor;
 import com.alipay.sofa.rpc.config.ApplicationConfig;
 import com.alipay.sofa.rpc.config.ProviderConfig;
+import com.alipay.sofa.rpc.config.RegistryConfig;
 import com.alipay.sofa.rpc.config.ServerConfig;
 import com.google.protobuf.StringValue;
 
@@ -15,14 +16,19 @@ import mesh.kit.api.Plain;
 import mesh.kit.api.Wrapped;
 
 /**
- * A provider: {@code Provider port=N name=A services=,blue [idle=N] [plain=N]}.
+ * A provider: {@code Provider port=N name=A services=,blue [idle=N] [plain=N]
+ * [registry=consul://HOST:PORT] [weight=N]}.
  * The services are unique ids of {@link Echo}, VERSION:ID for another version than
  * 1.0; there is one more at the port idle=; {@link Wrapped} is served, too, and {@link Plain} by a bare
  * server of Bolt at plain=.  Prints "READY port".
  *
- * It ends when its standard input does, so it never outlives its test.
+ * It ends when its standard input does, so it never outlives its test; SIGTERM
+ * is SOFARPC's graceful stop.
  */
 public final class Provider {
+
+    private static RegistryConfig registry;
+    private static int weight;
 
     private Provider() {
     }
@@ -30,6 +36,12 @@ public final class Provider {
     public static void main(String[] args) throws Exception {
         Line options = Line.parse("provider " + String.join(" ", args));
         String name = options.get("name", "provider");
+
+        weight = options.number("weight", 100);
+        if (options.has("registry")) {
+            String[] url = options.get("registry").split("://");
+            registry = new RegistryConfig().setProtocol(url[0]).setAddress(url[1]);
+        }
 
         ServerConfig server = server(options.number("port", 0));
         for (String unique : options.get("services", "").split(",", -1)) {
@@ -71,17 +83,24 @@ public final class Provider {
     private static <T> void export(Class<T> type, T service, String unique, ServerConfig server) {
         int colon = unique.indexOf(':');
         String id = unique.substring(colon + 1);
-        new ProviderConfig<T>()
+        ProviderConfig<T> provider = new ProviderConfig<T>()
                 .setApplication(new ApplicationConfig().setAppName("mesh-kit-provider"))
                 .setInterfaceId(type.getName())
                 .setVersion(colon < 0 ? "1.0" : unique.substring(0, colon))
-                .setUniqueId(id.isEmpty() ? null : id)
                 .setRef(service)
                 .setServer(server)
                 .setFilterRef(List.of(new Props(true)))
                 .setRepeatedExportLimit(-1)
-                .setRegister(false)
-                .export();
+                .setWeight(weight)
+                .setRegister(registry != null);
+        /* null would do, but not for Consul's registry */
+        if (!id.isEmpty()) {
+            provider.setUniqueId(id);
+        }
+        if (registry != null) {
+            provider.setRegistry(registry);
+        }
+        provider.export();
     }
 
     private static final class Wrapping implements Wrapped {
