@@ -1,0 +1,14 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#ifndef _REDIS_H_INCLUDED_
+#define _REDIS_H_INCLUDED_
+
+
+void test_view(void);
+
+
+#endif /* _REDIS_H_INCLUDED_ */
