@@ -96,6 +96,11 @@ ngx_int_t ngx_mesh_require_protocol(ngx_conf_t *cf, char *directive,
     ngx_str_t *protocol, ngx_array_t *codecs);
 
 
+/* whether a protocol of that name is built in or declared, once the
+   configuration is in force */
+ngx_uint_t ngx_mesh_protocol_known(ngx_str_t *protocol);
+
+
 extern ngx_module_t  ngx_mesh_module;
 extern ngx_module_t  ngx_mesh_core_module;
 extern ngx_module_t  ngx_mesh_protocol_module;

@@ -641,3 +641,36 @@ ngx_mesh_protocol_check_template(ngx_conf_t *cf, ngx_str_t *name,
 
     return NGX_CONF_OK;
 }
+
+
+ngx_uint_t
+ngx_mesh_protocol_known(ngx_str_t *protocol)
+{
+    ngx_uint_t                i;
+    ngx_mesh_core_conf_t     *ccf;
+    const ngx_mesh_codec_t  **declared;
+
+    if (ngx_mesh_codec_find(protocol)) {
+        return 1;
+    }
+
+    ccf = ngx_mesh_get_conf((ngx_cycle_t *) ngx_cycle, &ngx_mesh_core_module);
+
+    if (ccf == NULL || ccf->protocols == NULL) {
+        return 0;
+    }
+
+    declared = ccf->protocols->elts;
+
+    for (i = 0; i < ccf->protocols->nelts; i++) {
+        if (declared[i]->name.len == protocol->len
+            && ngx_strncmp(declared[i]->name.data, protocol->data,
+                           protocol->len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}

@@ -148,6 +148,7 @@ typedef struct {
     ngx_str_t                  group;
     ngx_str_t                  version;
     ngx_mesh_endpoint_t        ep;           /* id and owner are filled in */
+    unsigned                   weighted:1;   /* its SDK gave the weight */
 } ngx_mesh_record_t;
 
 

@@ -24,25 +24,37 @@
  * A provider's URL as Dubbo registers it, percent-encoded as a whole or not.
  * NGX_OK; NGX_DECLINED: it is none of ours (another category, protocol or
  * interface, enabled=false, no port), *why says so; NGX_ERROR: no memory.
- * Weight, warmup, timestamp, group, version and serialization are honoured as
- * a consumer of Dubbo does; the other parameters an operator selects by are
- * labels.
+ * Weight, warmup, timestamp, group and version are honoured as a consumer of
+ * Dubbo does; disabled=true is "down"; the other parameters an operator
+ * selects by are labels.  The endpoint's id is its name, its owner is left
+ * for the caller.
  */
 ngx_int_t ngx_mesh_record_dubbo(ngx_str_t *url, ngx_str_t *interface,
     ngx_pool_t *pool, ngx_mesh_record_t *record, char **why);
 
 /*
- * Configurators: "override://" URLs of one interface, all of them, laid on the
- * records of its providers; a record that is disabled by one is taken out.
- * What is not weight or disabled is named in *unsupported.
+ * Configurators: "override://" and "absent://" URLs of one interface, all of
+ * them, laid on the records of its providers as Dubbo does.  A record that is
+ * disabled by one is "down" and stays: an operator's word is no loss that a
+ * guard should hold.  What is not weight, warmup or disabled is named in
+ * *unsupported, which is left empty otherwise.
  */
 ngx_int_t ngx_mesh_record_configure(ngx_array_t *urls /* ngx_str_t */,
     ngx_array_t *records, ngx_pool_t *pool, ngx_str_t *unsupported);
 
 /*
+ * Leaves one record of each address, group and version: that of the process
+ * that was started last; and puts them into an order that does not depend on
+ * the answer's.
+ */
+void ngx_mesh_record_unique(ngx_array_t *records);
+
+/*
  * An answer of Consul's /v1/health/service/NAME, the array of entries: Dubbo's
  * and SOFARPC's records and those of plain services, with weights by the state
- * of their checks.  Fills in what of the update an operator should know.
+ * of their checks; the records are unique.  Instances in maintenance drain,
+ * critical ones are left out.  Fills in what of the update an operator should
+ * know, nothing else of it.
  * NGX_DECLINED: the document is not what Consul answers, *why says so.
  */
 ngx_int_t ngx_mesh_record_consul(ngx_mesh_subscription_t *s, cJSON *entries,
