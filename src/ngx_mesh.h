@@ -71,6 +71,7 @@ typedef struct {
     void                *store;          /* region of the table */
     size_t               store_size;
     void                *agent;          /* region of the agent */
+    void                *used;           /* which interfaces are in use */
     ngx_mesh_table_t    *table;          /* of the configuration */
 } ngx_mesh_zone_t;
 

@@ -9,6 +9,7 @@
 #include "ngx_mesh_core.h"
 #include "ngx_mesh_metrics.h"
 #include "ngx_mesh_registry.h"
+#include "ngx_mesh_want.h"
 
 
 /* the shared memory zone: metrics, and the table in what they leave */
@@ -140,7 +141,8 @@ ngx_mesh_core_add_zone(ngx_conf_t *cf, ngx_mesh_core_conf_t *ccf,
 static size_t
 ngx_mesh_core_zone_min(size_t metrics)
 {
-    metrics += 2 * NGX_MESH_LIVE_MIN_SIZE + NGX_MESH_REGISTRY_ZONE_SIZE;
+    metrics += 2 * NGX_MESH_LIVE_MIN_SIZE + NGX_MESH_REGISTRY_ZONE_SIZE
+               + NGX_MESH_USED_SIZE;
 
     return ngx_align(metrics + metrics / 64 + 16 * ngx_pagesize, 65536);
 }
@@ -238,7 +240,9 @@ ngx_mesh_core_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    if (ngx_mesh_registry_init_zone(zone->shpool, &zone->agent) != NGX_OK) {
+    if (ngx_mesh_registry_init_zone(zone->shpool, &zone->agent) != NGX_OK
+        || ngx_mesh_used_init_zone(zone->shpool, &zone->used) != NGX_OK)
+    {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
                       "zone \"%V\" of %uzk has no room for the agent, "
                       "enlarge it", &shm_zone->shm.name,
@@ -265,6 +269,7 @@ ngx_mesh_core_reuse_zone(ngx_shm_zone_t *shm_zone, ngx_mesh_zone_t *old)
     zone->store = old->store;
     zone->store_size = old->store_size;
     zone->agent = old->agent;
+    zone->used = old->used;
 
     rc = ngx_mesh_metrics_init_zone(zone->shpool, zone->metrics,
                                     &zone->region);

@@ -13,6 +13,7 @@
 #include "ngx_mesh_metrics.h"
 #include "ngx_mesh_proxy.h"
 #include "ngx_mesh_registry.h"
+#include "ngx_mesh_want.h"
 
 
 #define NGX_MESH_EXPIRE_INTERVAL  1000
@@ -61,6 +62,13 @@ static ngx_int_t ngx_mesh_init_process(ngx_cycle_t *cycle);
 static void ngx_mesh_start_expire(ngx_cycle_t *cycle);
 static void ngx_mesh_expire_handler(ngx_event_t *ev);
 static void ngx_mesh_exit_process(ngx_cycle_t *cycle);
+
+
+/* calls may wait for what another process does to the table */
+
+static ngx_mesh_registry_hook_t  ngx_mesh_proxy_hook = {
+    { NULL, NULL }, ngx_mesh_proxy_woken, NULL
+};
 
 
 static ngx_command_t  ngx_mesh_commands[] = {
@@ -534,6 +542,8 @@ ngx_mesh_init_module(ngx_cycle_t *cycle)
 
     zone = ccf->zone->data;
 
+    ngx_mesh_used_open(zone->used);
+
     /*
      * that it fits was seen before; a failure now is logged, and must not
      * stop a master whose old workers serve
@@ -578,6 +588,8 @@ ngx_mesh_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    ngx_mesh_used_open(zone->used);
+
     if (ngx_mesh_metrics_init_process(zone->region, zone->shpool) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -585,6 +597,8 @@ ngx_mesh_init_process(ngx_cycle_t *cycle)
     if (ngx_mesh_registry_init_process(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    ngx_mesh_registry_hook(&ngx_mesh_proxy_hook);
 
     if (ngx_process == NGX_PROCESS_SINGLE || ngx_worker == 0) {
         ngx_mesh_start_expire(cycle);

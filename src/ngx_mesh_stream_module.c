@@ -36,6 +36,11 @@ static ngx_mesh_stream_bounds_t  ngx_mesh_stream_time = {
     "a time from 1ms to 24d, such as 500ms or 3s"
 };
 
+static ngx_mesh_stream_bounds_t  ngx_mesh_stream_time_or_none = {
+    ngx_mesh_stream_check_bounds, 0, NGX_MAX_INT32_VALUE,
+    "a time up to 24d, such as 1s, or 0"
+};
+
 static ngx_mesh_stream_bounds_t  ngx_mesh_stream_time_or_off = {
     ngx_mesh_stream_check_bounds, 0, NGX_MAX_INT32_VALUE,
     "\"off\" or a time up to 24d, such as 15s"
@@ -90,6 +95,13 @@ static ngx_command_t  ngx_mesh_stream_commands[] = {
       NGX_STREAM_SRV_CONF_OFFSET,
       offsetof(ngx_mesh_stream_srv_conf_t, proxy.timeout),
       &ngx_mesh_stream_time },
+
+    { ngx_string("mesh_discovery_timeout"),
+      NGX_MESH_STREAM_MAIN_SRV|NGX_CONF_TAKE1,
+      ngx_mesh_stream_msec_slot,
+      NGX_STREAM_SRV_CONF_OFFSET,
+      offsetof(ngx_mesh_stream_srv_conf_t, proxy.discovery_timeout),
+      &ngx_mesh_stream_time_or_none },
 
     { ngx_string("mesh_connect_timeout"),
       NGX_MESH_STREAM_MAIN_SRV|NGX_CONF_TAKE1,

@@ -258,6 +258,8 @@ ngx_mesh_choice_branch(ngx_mesh_entry_t *entry, ngx_mesh_rule_t *rule,
     branch->service = entry->service;
     branch->known = entry->known;
     branch->error = entry->error;
+    branch->wanted = entry->wanted;
+    branch->pending = rule->denied ? NGX_MESH_WANT_SETTLED : entry->pending;
 
     rc = NGX_OK;
 
@@ -400,15 +402,21 @@ ngx_mesh_choice_edit(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
 static ngx_int_t
 ngx_mesh_choice_target(ngx_mesh_entry_t *branch, ngx_str_t *name)
 {
-    ngx_mesh_service_t  *service;
+    ngx_mesh_service_t  *service, key;
+
+    key.interface = branch->interface;
 
     if (name->len) {
         branch->service = *name;
         branch->known = 1;
+
+        (void) ngx_mesh_table_parse_key(name, &key);
     }
 
     service = name->len ? ngx_mesh_live_find_name(name)
                         : ngx_mesh_route_service(branch);
+
+    ngx_mesh_park_pending(branch, &key.interface, service);
 
     if (service == NULL) {
         branch->error = NGX_MESH_ERR_NO_ENDPOINT;

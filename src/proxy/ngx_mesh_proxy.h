@@ -74,6 +74,9 @@ typedef struct {
     ngx_array_t               *codecs;         /* const ngx_mesh_codec_t * */
 
     ngx_msec_t                 timeout;        /* of a call */
+    ngx_msec_t                 discovery_timeout; /* of it, for a service that
+                                                  is being looked for; 0:
+                                                  no call waits */
     ngx_msec_t                 header_timeout; /* for the rest of a frame */
     ngx_msec_t                 client_timeout; /* idle connection */
     ngx_uint_t                 deadline;       /* NGX_MESH_DEADLINE_* */
@@ -182,6 +185,9 @@ void ngx_mesh_handover_exit_master(ngx_cycle_t *cycle);
 /* lifecycle of a worker, called by the core module */
 
 ngx_int_t ngx_mesh_proxy_init_process(ngx_cycle_t *cycle);
+
+/* the table may have changed */
+void ngx_mesh_proxy_woken(void *data);
 void ngx_mesh_proxy_exit_process(ngx_cycle_t *cycle);
 
 

@@ -11,6 +11,7 @@
 #include "ngx_mesh_proxy.h"
 #include <ngx_event_connect.h>
 #include "ngx_mesh_metrics.h"
+#include "ngx_mesh_want.h"
 
 
 /* what the files of this room share; nobody outside includes it */
@@ -45,6 +46,7 @@ typedef struct ngx_mesh_peer_s     ngx_mesh_peer_t;
 typedef struct ngx_mesh_bundle_s   ngx_mesh_bundle_t;
 typedef struct ngx_mesh_view_s     ngx_mesh_view_t;
 typedef struct ngx_mesh_entry_s    ngx_mesh_entry_t;
+typedef struct ngx_mesh_parked_s   ngx_mesh_parked_t;
 
 
 /*
@@ -173,7 +175,7 @@ struct ngx_mesh_request_s {
     uint32_t                   key;            /* hash of the fact */
 
     ngx_mesh_session_t        *session;
-    ngx_mesh_link_t           *link;
+    ngx_mesh_link_t           *link;           /* NULL: it is parked */
     ngx_mesh_entry_t          *entry;
 
     ngx_queue_t                by_session;
@@ -378,6 +380,12 @@ struct ngx_mesh_entry_s {
     ngx_mesh_entry_t          *fallback;       /* the branch's own */
     ngx_mesh_edit_t           *edit;           /* of its requests, or NULL */
 
+    ngx_str_t                  wanted;         /* interface that "pending" is
+                                                  about */
+    uint32_t                   age;            /* of the worker, when it was
+                                                  last looked at */
+    uint8_t                    pending;        /* NGX_MESH_WANT_* */
+
     ngx_mesh_calls_t          *ok;
     ngx_uint_t                 ok_status;
     unsigned                   idempotent:1;
@@ -429,6 +437,9 @@ typedef struct {
     ngx_event_t                second;
     ngx_connection_t           dummy;
     ngx_uint_t                 nwheel;
+
+    uint32_t                   age;            /* seconds; 0: there are no
+                                                  registries */
 
     ngx_queue_t                links;
     ngx_queue_t                partial;
@@ -572,9 +583,19 @@ ngx_int_t ngx_mesh_handover_init_process(ngx_cycle_t *cycle);
 
 /* ngx_mesh_request.c */
 
-/* takes a whole request frame of a client to its end or to a link */
-void ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p,
-    ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk);
+/* what a typed answer says, by NGX_MESH_ERR_* */
+extern ngx_str_t  ngx_mesh_request_texts[];
+
+/* takes a whole request frame of a client, that came at "start", to its end or
+   to a link, or parks it, as the one that is tried again or (NULL) anew.  How
+   it failed, NGX_MESH_ERR_NONE: it did not */
+ngx_uint_t ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p,
+    ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk, uint64_t start,
+    ngx_mesh_parked_t *parked);
+
+/* ms that a call of this entry may take */
+uint64_t ngx_mesh_request_timeout(ngx_mesh_session_t *ms,
+    ngx_mesh_entry_t *entry, ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts);
 
 /* answers a request of which no body was read */
 void ngx_mesh_request_refuse(ngx_mesh_session_t *ms, ngx_mesh_frame_t *f,
@@ -597,6 +618,36 @@ void ngx_mesh_request_expire(ngx_mesh_request_t *r);
 
 /* the caller is gone */
 void ngx_mesh_request_abandon(ngx_mesh_request_t *r);
+
+
+/* ngx_mesh_park.c */
+
+#define ngx_mesh_park_looks(entry)  ((entry)->age != ngx_mesh_worker.age)
+
+/*
+ * Called where ngx_mesh_park_looks(): that is at the first call of an entry,
+ * once a second, and always while its service may still be found.  NGX_OK: the
+ * call is parked, and has the reference to the entry; NGX_DECLINED: it goes on;
+ * NGX_BUSY: too many calls of the client wait.
+ */
+ngx_int_t ngx_mesh_park_look(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
+    u_char *p, ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk,
+    ngx_mesh_facts_t *facts, uint64_t start, ngx_mesh_parked_t *parked);
+
+/* sets what may still be heard of the interface of an entry, whose service has
+   no endpoints, or is NULL */
+void ngx_mesh_park_pending(ngx_mesh_entry_t *entry, ngx_str_t *interface,
+    ngx_mesh_service_t *service);
+
+/* a parked request's time is over; its caller is gone */
+void ngx_mesh_park_expire(ngx_mesh_request_t *r);
+void ngx_mesh_park_abandon(ngx_mesh_request_t *r);
+
+/* each second, and each tick while calls are in flight */
+void ngx_mesh_park_second(void);
+void ngx_mesh_park_tick(void);
+
+void ngx_mesh_park_init_process(void);
 
 
 /* ngx_mesh_report.c */

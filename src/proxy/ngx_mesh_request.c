@@ -16,7 +16,8 @@
 
 static ngx_uint_t ngx_mesh_request_try(ngx_mesh_session_t *ms,
     ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
-    ngx_mesh_chunk_t *chunk, ngx_mesh_facts_t *facts, ngx_mesh_peer_t **peer);
+    ngx_mesh_chunk_t *chunk, ngx_mesh_facts_t *facts, uint64_t start,
+    ngx_mesh_peer_t **peer);
 static void ngx_mesh_request_text(ngx_mesh_session_t *ms,
     ngx_mesh_entry_t *entry, ngx_uint_t err, ngx_str_t *text, u_char *buf,
     size_t size);
@@ -30,9 +31,8 @@ static ngx_uint_t ngx_mesh_request_oneway(ngx_mesh_session_t *ms,
     ngx_mesh_chunk_t *chunk, uint32_t key, ngx_mesh_peer_t **peer);
 static ngx_uint_t ngx_mesh_request_send(ngx_mesh_session_t *ms,
     ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
-    ngx_mesh_chunk_t *chunk, ngx_mesh_facts_t *facts, uint32_t key);
-static uint64_t ngx_mesh_request_timeout(ngx_mesh_session_t *ms,
-    ngx_mesh_entry_t *entry, ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts);
+    ngx_mesh_chunk_t *chunk, ngx_mesh_facts_t *facts, uint64_t start,
+    uint32_t key);
 static void ngx_mesh_request_enter(ngx_mesh_request_t *r,
     ngx_mesh_session_t *ms);
 static ngx_int_t ngx_mesh_request_again(ngx_mesh_request_t *r,
@@ -44,7 +44,7 @@ static ngx_uint_t ngx_mesh_request_may_retry(ngx_mesh_request_t *r,
 static void ngx_mesh_request_leave(ngx_mesh_request_t *r, ngx_uint_t rest);
 
 
-static ngx_str_t  ngx_mesh_request_texts[] = {
+ngx_str_t  ngx_mesh_request_texts[] = {
     ngx_null_string,
     ngx_string("no such service"),
     ngx_string("the service has no endpoint"),
@@ -61,11 +61,12 @@ static ngx_str_t  ngx_mesh_request_texts[] = {
 };
 
 
-void
+ngx_uint_t
 ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
-    ngx_mesh_chunk_t *chunk)
+    ngx_mesh_chunk_t *chunk, uint64_t start, ngx_mesh_parked_t *parked)
 {
     u_char             line[512];
+    ngx_int_t          rc;
     ngx_str_t          text;
     ngx_uint_t         err;
     ngx_mesh_call_t    call;
@@ -84,24 +85,42 @@ ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
     if (entry == NULL) {
         ngx_str_set(&text, "no memory");
         ngx_mesh_request_refuse(ms, f, NGX_MESH_ERR_OVERLOAD, &text);
-        return;
+        return NGX_MESH_ERR_OVERLOAD;
     }
 
     peer = NULL;
 
-    err = ngx_mesh_request_try(ms, entry, p, f, chunk, &facts, &peer);
+    for ( ;; ) {
+        err = NGX_MESH_ERR_NONE;
 
-    if (err == NGX_MESH_ERR_NO_ENDPOINT || err == NGX_MESH_ERR_CLOSED) {
-        fallback = ngx_mesh_choice_fallback(entry);
+        if (ngx_mesh_park_looks(entry)) {
+            rc = ngx_mesh_park_look(ms, entry, p, f, chunk, &facts, start,
+                                    parked);
+            if (rc == NGX_OK) {
+                return NGX_MESH_ERR_NONE;
+            }
 
-        if (fallback) {
-            entry = fallback;
-            err = ngx_mesh_request_try(ms, entry, p, f, chunk, &facts, &peer);
+            err = (rc == NGX_BUSY) ? NGX_MESH_ERR_OVERLOAD : err;
         }
-    }
 
-    if (err == NGX_MESH_ERR_NONE && f->kind != NGX_MESH_FRAME_ONEWAY) {
-        return;
+        if (err == NGX_MESH_ERR_NONE) {
+            err = ngx_mesh_request_try(ms, entry, p, f, chunk, &facts, start,
+                                       &peer);
+        }
+
+        if (err == NGX_MESH_ERR_NONE && f->kind != NGX_MESH_FRAME_ONEWAY) {
+            return err;
+        }
+
+        fallback = (err == NGX_MESH_ERR_NO_ENDPOINT
+                    || err == NGX_MESH_ERR_CLOSED)
+                   ? ngx_mesh_choice_fallback(entry) : NULL;
+
+        if (fallback == NULL) {
+            break;
+        }
+
+        entry = fallback;
     }
 
     ngx_mesh_request_text(ms, entry, err, &text, line, sizeof(line));
@@ -115,6 +134,7 @@ ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
     call.error = err;
     call.request_length = f->size;
     call.tries = peer ? 1 : 0;
+    call.time = ngx_mesh_now() - start;
 
     if (err) {
         ngx_mesh_report_reply(ms, entry, NULL, f, err, &text, &call);
@@ -127,6 +147,8 @@ ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
     }
 
     ngx_mesh_route_release(entry);
+
+    return err;
 }
 
 
@@ -136,7 +158,7 @@ ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
 static ngx_uint_t
 ngx_mesh_request_try(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     u_char *p, ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk,
-    ngx_mesh_facts_t *facts, ngx_mesh_peer_t **peer)
+    ngx_mesh_facts_t *facts, uint64_t start, ngx_mesh_peer_t **peer)
 {
     uint32_t           key;
     ngx_uint_t         err;
@@ -173,7 +195,8 @@ ngx_mesh_request_try(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
         err = ngx_mesh_request_oneway(ms, entry, p, f, chunk, key, peer);
 
     } else {
-        err = ngx_mesh_request_send(ms, entry, p, f, chunk, facts, key);
+        err = ngx_mesh_request_send(ms, entry, p, f, chunk, facts, start,
+                                    key);
     }
 
     if (made) {
@@ -373,9 +396,8 @@ ngx_mesh_request_oneway(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
 static ngx_uint_t
 ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     u_char *p, ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk,
-    ngx_mesh_facts_t *facts, uint32_t key)
+    ngx_mesh_facts_t *facts, uint64_t start, uint32_t key)
 {
-    uint64_t                 now;
     ngx_uint_t               err;
     ngx_mesh_link_t         *link;
     ngx_mesh_view_t         *view;
@@ -403,15 +425,13 @@ ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
         return NGX_MESH_ERR_OVERLOAD;
     }
 
-    now = ngx_mesh_now();
-
     r->id = f->id;
     r->entry = entry;
     r->key = key;
     r->tries = 1;
     r->earlier = 0;
-    r->start = now;
-    r->deadline = now + ngx_mesh_request_timeout(ms, entry, f, facts) * 1000;
+    r->start = start;
+    r->deadline = start + ngx_mesh_request_timeout(ms, entry, f, facts) * 1000;
     r->size = f->size;
     r->serial = f->serial;
     r->variant = f->variant;
@@ -437,7 +457,7 @@ ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
 
 /* what the caller wants, but no more than a route allows */
 
-static uint64_t
+uint64_t
 ngx_mesh_request_timeout(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     ngx_mesh_frame_t *f, ngx_mesh_facts_t *facts)
 {
@@ -639,6 +659,12 @@ ngx_mesh_request_expire(ngx_mesh_request_t *r)
     ngx_mesh_link_t  *link;
 
     link = r->link;
+
+    if (link == NULL) {
+        ngx_mesh_park_expire(r);
+        return;
+    }
+
     sent = r->offset < ngx_mesh_out_sent(&link->out);
 
     if (r->limit < r->deadline) {
@@ -672,6 +698,11 @@ void
 ngx_mesh_request_abandon(ngx_mesh_request_t *r)
 {
     ngx_mesh_call_t  call;
+
+    if (r->link == NULL) {
+        ngx_mesh_park_abandon(r);
+        return;
+    }
 
     ngx_memzero(&call, sizeof(ngx_mesh_call_t));
 

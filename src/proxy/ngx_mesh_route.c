@@ -347,7 +347,7 @@ ngx_mesh_route_resolve(ngx_mesh_entry_t *entry)
 {
     ngx_str_t              *fallback;
     ngx_mesh_rules_t       *rules;
-    ngx_mesh_service_t     *service;
+    ngx_mesh_service_t     *service, key;
     ngx_mesh_proxy_conf_t  *conf;
 
     conf = entry->conf;
@@ -358,8 +358,18 @@ ngx_mesh_route_resolve(ngx_mesh_entry_t *entry)
     service = ngx_mesh_route_service(entry);
     fallback = &conf->default_service;
 
+    ngx_mesh_park_pending(entry, &entry->interface, service);
+
     if (service == NULL && fallback->len) {
         service = ngx_mesh_live_find_name(fallback);
+
+        /* the service that was called is looked for first */
+
+        if (!entry->pending
+            && ngx_mesh_table_parse_key(fallback, &key) == NGX_OK)
+        {
+            ngx_mesh_park_pending(entry, &key.interface, service);
+        }
     }
 
     entry->service = ngx_mesh_route_unknown;

@@ -351,7 +351,7 @@ ngx_mesh_session_frame(void *data, u_char *p, ngx_mesh_frame_t *f,
         ms->serial = f->serial;
         ms->variant = f->variant;
 
-        ngx_mesh_request_take(ms, p, f, chunk);
+        (void) ngx_mesh_request_take(ms, p, f, chunk, ngx_mesh_now(), NULL);
         break;
 
     case NGX_MESH_FRAME_HEARTBEAT:

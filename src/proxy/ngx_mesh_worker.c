@@ -125,6 +125,8 @@ ngx_mesh_worker_tick_handler(ngx_event_t *ev)
         ngx_mesh_session_resume_all();
     }
 
+    ngx_mesh_park_tick();
+
     if (w->nwheel) {
         ngx_add_timer(ev, NGX_MESH_TICK);
     }
@@ -177,6 +179,7 @@ ngx_mesh_worker_second_handler(ngx_event_t *ev)
 
     w = &ngx_mesh_worker;
 
+    ngx_mesh_park_second();
     ngx_mesh_session_check_partial();
     ngx_mesh_session_resume_all();
     ngx_mesh_sweep();
@@ -259,6 +262,8 @@ ngx_mesh_proxy_init_process(ngx_cycle_t *cycle)
     ngx_mesh_worker_event(&w->clock, ngx_mesh_worker_clock_handler);
     ngx_mesh_worker_event(&w->tick, ngx_mesh_worker_tick_handler);
     ngx_mesh_worker_event(&w->second, ngx_mesh_worker_second_handler);
+
+    ngx_mesh_park_init_process();
 
     ngx_add_timer(&w->second, 1000);
 

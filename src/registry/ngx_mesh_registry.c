@@ -316,6 +316,8 @@ ngx_mesh_registry_init_process(ngx_cycle_t *cycle)
 static void
 ngx_mesh_registry_start(ngx_mesh_core_conf_t *ccf)
 {
+    ngx_mesh_registry_want(ccf);
+
     if (ccf->agent_path == NULL) {
         return;
     }

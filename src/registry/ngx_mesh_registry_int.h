@@ -144,6 +144,11 @@ ngx_int_t ngx_mesh_registry_listen(ngx_uint_t agent,
     void (*handler)(void));
 
 
+/* ngx_mesh_registry_want.c: the registries of a configuration, to workers */
+
+void ngx_mesh_registry_want(ngx_mesh_core_conf_t *ccf);
+
+
 /* ngx_mesh_registry_watch.c: a worker keeps an eye on the agent */
 
 void ngx_mesh_registry_watch(void);

@@ -435,6 +435,7 @@ ngx_mesh_stream_create_srv_conf(ngx_conf_t *cf)
      */
 
     conf->proxy.timeout = NGX_CONF_UNSET_MSEC;
+    conf->proxy.discovery_timeout = NGX_CONF_UNSET_MSEC;
     conf->proxy.header_timeout = NGX_CONF_UNSET_MSEC;
     conf->proxy.client_timeout = NGX_CONF_UNSET_MSEC;
     conf->proxy.deadline = NGX_CONF_UNSET_UINT;
@@ -477,6 +478,8 @@ ngx_mesh_stream_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
     lc = &conf->link;
 
     ngx_conf_merge_msec_value(pc->timeout, ppc->timeout, 3000);
+    ngx_conf_merge_msec_value(pc->discovery_timeout, ppc->discovery_timeout,
+                              1000);
     ngx_conf_merge_msec_value(pc->header_timeout, ppc->header_timeout, 10000);
     ngx_conf_merge_msec_value(pc->client_timeout, ppc->client_timeout, 600000);
     ngx_conf_merge_uint_value(pc->deadline, ppc->deadline,

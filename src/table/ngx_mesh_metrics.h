@@ -62,6 +62,15 @@ typedef enum {
     NGX_MESH_M_HANDOVER_TAKEN,
     NGX_MESH_M_HANDOVER_FAILED,
     NGX_MESH_M_HANDOVER_PAUSED,
+    NGX_MESH_M_PARKED_FOUND,       /* mesh_parked_requests_total{result=} */
+    NGX_MESH_M_PARKED_ABSENT,
+    NGX_MESH_M_PARKED_TIMEOUT,
+    NGX_MESH_M_PARKED_GONE,
+    NGX_MESH_M_WANTS,              /* interfaces asked for */
+    NGX_MESH_M_WANTS_FULL,         /* mesh_wants_refused_total{reason=} */
+    NGX_MESH_M_WANTS_RATE,
+    NGX_MESH_M_WANTS_ZONE,
+    NGX_MESH_M_WANTS_BUFFER,
     NGX_MESH_M_NOMEM,
     NGX_MESH_M_DROPPED,            /* calls counted as "other" */
 
@@ -75,6 +84,7 @@ typedef enum {
     NGX_MESH_G_SESSIONS = 0,
     NGX_MESH_G_LINKS,
     NGX_MESH_G_REQUESTS,           /* in flight */
+    NGX_MESH_G_PARKED,             /* of them, wait for their service */
     NGX_MESH_G_BUFFERS,            /* bytes in partial frames and queues */
     NGX_MESH_G_SLOTS_RESTING,      /* abandoned, waiting for their answers */
 

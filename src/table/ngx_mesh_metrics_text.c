@@ -182,6 +182,22 @@ static const ngx_mesh_metrics_sample_t  ngx_mesh_metrics_links[] = {
 };
 
 
+static const ngx_mesh_metrics_sample_t  ngx_mesh_metrics_parked[] = {
+    { ngx_string("result=\"found\""), NGX_MESH_M_PARKED_FOUND },
+    { ngx_string("result=\"absent\""), NGX_MESH_M_PARKED_ABSENT },
+    { ngx_string("result=\"timeout\""), NGX_MESH_M_PARKED_TIMEOUT },
+    { ngx_string("result=\"gone\""), NGX_MESH_M_PARKED_GONE }
+};
+
+
+static const ngx_mesh_metrics_sample_t  ngx_mesh_metrics_refused[] = {
+    { ngx_string("reason=\"max_services\""), NGX_MESH_M_WANTS_FULL },
+    { ngx_string("reason=\"rate\""), NGX_MESH_M_WANTS_RATE },
+    { ngx_string("reason=\"zone\""), NGX_MESH_M_WANTS_ZONE },
+    { ngx_string("reason=\"worker_buffer\""), NGX_MESH_M_WANTS_BUFFER }
+};
+
+
 static const ngx_mesh_metrics_family_t  ngx_mesh_metrics_families[] = {
 
     { ngx_string("mesh_requests_total"),
@@ -323,6 +339,18 @@ static const ngx_mesh_metrics_family_t  ngx_mesh_metrics_families[] = {
         "Links to endpoints lost.",
         ngx_mesh_metrics_links),
 
+    ngx_mesh_metrics_labelled("mesh_parked_requests_total",
+        "Requests that waited for their service to be found, by the end.",
+        ngx_mesh_metrics_parked),
+
+    ngx_mesh_metrics_counter("mesh_wants_total",
+        "Interfaces that registries were asked for because of a call.",
+        NGX_MESH_M_WANTS),
+
+    ngx_mesh_metrics_labelled("mesh_wants_refused_total",
+        "Calls whose service was not looked for, or not waited for.",
+        ngx_mesh_metrics_refused),
+
     ngx_mesh_metrics_counter("mesh_nomem_total",
         "Allocations that failed.",
         NGX_MESH_M_NOMEM),
@@ -342,6 +370,10 @@ static const ngx_mesh_metrics_family_t  ngx_mesh_metrics_families[] = {
     ngx_mesh_metrics_gauge("mesh_requests_in_flight",
         "Requests waiting for their responses.",
         NGX_MESH_G_REQUESTS),
+
+    ngx_mesh_metrics_gauge("mesh_requests_parked",
+        "Of them, requests waiting for their service to be found.",
+        NGX_MESH_G_PARKED),
 
     ngx_mesh_metrics_gauge("mesh_buffered_bytes",
         "Bytes in partial frames and unsent output.",

@@ -1,0 +1,441 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_mesh_table_int.h"
+#include "ngx_mesh_want.h"
+
+
+/*
+ * A worker that misses an interface wants it; the agent subscribes it where it
+ * is lazily discovered, and has each registry's answer put into the table.  An
+ * interface that nobody has is not asked for again while want and answers are
+ * there: the agent takes both away after a while, and the next call wants it
+ * anew.
+ */
+
+
+/* longer names are no interfaces */
+#define NGX_MESH_WANT_NAME   512
+
+/* commits that came first, before the limit is not taken so exactly */
+#define NGX_MESH_WANT_TRIES  8
+
+
+static ngx_uint_t ngx_mesh_want_name(ngx_str_t *interface);
+static ngx_uint_t ngx_mesh_want_source(ngx_mesh_want_source_t *source,
+    ngx_str_t *interface, ngx_uint_t listed, ngx_uint_t wanted,
+    ngx_array_t *answers);
+static ngx_uint_t ngx_mesh_want_listed(ngx_str_t *names, ngx_str_t *name);
+static ngx_uint_t ngx_mesh_want_room(uint64_t *revision);
+static uint32_t *ngx_mesh_used_stamp(ngx_str_t *interface);
+
+
+ngx_uint_t  (*ngx_mesh_want_starting)(ngx_str_t *source);
+
+static ngx_mesh_want_source_t  *ngx_mesh_want_all;
+static ngx_uint_t               ngx_mesh_want_n;
+
+static uint32_t                *ngx_mesh_used_stamps;
+
+
+void
+ngx_mesh_want_sources(ngx_mesh_want_source_t *sources, ngx_uint_t n)
+{
+    ngx_mesh_want_all = sources;
+    ngx_mesh_want_n = n;
+}
+
+
+ngx_uint_t
+ngx_mesh_want_possible(void)
+{
+    return ngx_mesh_want_n;
+}
+
+
+ngx_uint_t
+ngx_mesh_want_begins(void)
+{
+    ngx_uint_t  i;
+
+    if (ngx_mesh_want_starting == NULL) {
+        return 0;
+    }
+
+    for (i = 0; i < ngx_mesh_want_n; i++) {
+        if (ngx_mesh_want_all[i].all
+            && ngx_mesh_want_starting(&ngx_mesh_want_all[i].name))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * Registries get it as a part of paths and patterns: what a client invents
+ * must not mean more there than a name.
+ */
+
+static ngx_uint_t
+ngx_mesh_want_name(ngx_str_t *interface)
+{
+    u_char      ch;
+    ngx_uint_t  i;
+
+    if (interface->len == 0 || interface->len > NGX_MESH_WANT_NAME) {
+        return 0;
+    }
+
+    for (i = 0; i < interface->len; i++) {
+        ch = interface->data[i];
+
+        if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z')
+            || (ch >= '0' && ch <= '9') || ch == '.' || ch == '_'
+            || ch == '$' || ch == '-' || ch >= 0x80)
+        {
+            continue;
+        }
+
+        return 0;
+    }
+
+    return interface->data[0] != '.';
+}
+
+
+ngx_uint_t
+ngx_mesh_want_state(ngx_str_t *interface, ngx_mesh_service_t *service)
+{
+    uint64_t                 revision;
+    ngx_str_t                inside;
+    ngx_uint_t               i, state, one, listed, wanted;
+    ngx_pool_t              *pool;
+    ngx_array_t              items[2];
+    ngx_mesh_store_query_t   queries[2];
+    ngx_mesh_want_source_t  *source;
+
+    if (ngx_mesh_want_n == 0 || !ngx_mesh_want_name(interface)) {
+        return NGX_MESH_WANT_SETTLED;
+    }
+
+    pool = ngx_create_pool(1024, ngx_cycle->log);
+    if (pool == NULL) {
+        return NGX_MESH_WANT_SETTLED;
+    }
+
+    state = NGX_MESH_WANT_SETTLED;
+
+    ngx_str_null(&inside);
+    ngx_memzero(queries, sizeof(queries));
+
+    queries[0].type = NGX_MESH_ITEM_WANT;
+    queries[0].prefix = interface;
+    queries[0].exact = 1;
+    queries[0].items = &items[0];
+    queries[1].type = NGX_MESH_ITEM_ANSWER;
+    queries[1].prefix = &inside;
+    queries[1].items = &items[1];
+
+    if (ngx_array_init(&items[0], pool, 1, sizeof(ngx_mesh_store_item_t))
+        != NGX_OK
+        || ngx_array_init(&items[1], pool, 4, sizeof(ngx_mesh_store_item_t))
+           != NGX_OK
+        || ngx_mesh_item_found_key(&inside, interface, &inside, pool)
+           != NGX_OK
+        || ngx_mesh_store_select(ngx_mesh_live(), queries, 2, NULL, pool,
+                                 &revision)
+           != NGX_OK)
+    {
+        ngx_destroy_pool(pool);
+        return state;
+    }
+
+    /* the agent subscribes by itself what somebody has declared */
+
+    listed = service
+             && (ngx_mesh_table_equal(&service->owner, &ngx_mesh_owner_config)
+                 || ngx_mesh_table_equal(&service->owner,
+                                         &ngx_mesh_owner_api));
+    wanted = items[0].nelts;
+
+    for (i = 0; i < ngx_mesh_want_n; i++) {
+        source = &ngx_mesh_want_all[i];
+
+        if (service
+            && !ngx_mesh_want_listed(&service->registries, &source->name))
+        {
+            continue;
+        }
+
+        one = ngx_mesh_want_source(source, interface, listed, wanted,
+                                   &items[1]);
+
+        if (one == NGX_MESH_WANT_UNASKED) {
+            state = one;
+            break;
+        }
+
+        if (one == NGX_MESH_WANT_PENDING
+            || (one == NGX_MESH_WANT_STARTING
+                && state == NGX_MESH_WANT_SETTLED))
+        {
+            state = one;
+        }
+    }
+
+    ngx_destroy_pool(pool);
+
+    return state;
+}
+
+
+static ngx_uint_t
+ngx_mesh_want_source(ngx_mesh_want_source_t *source, ngx_str_t *interface,
+    ngx_uint_t listed, ngx_uint_t wanted, ngx_array_t *answers)
+{
+    ngx_str_t               name, registry;
+    ngx_uint_t              i;
+    ngx_mesh_answer_t       answer;
+    ngx_mesh_store_item_t  *item;
+
+    /* without a want nobody keeps an answer true */
+
+    if (source->lazy && !listed && !wanted) {
+        return NGX_MESH_WANT_UNASKED;
+    }
+
+    item = answers->elts;
+
+    for (i = 0; i < answers->nelts; i++) {
+
+        if (ngx_mesh_item_answer_read(&item[i], &name, &registry, &answer)
+            == NGX_OK
+            && ngx_mesh_table_equal(&registry, &source->name))
+        {
+            return answer.known ? NGX_MESH_WANT_SETTLED
+                                : NGX_MESH_WANT_PENDING;
+        }
+    }
+
+    if (source->lazy || listed) {
+        return NGX_MESH_WANT_PENDING;
+    }
+
+    if (source->all && ngx_mesh_want_starting
+        && ngx_mesh_want_starting(&source->name))
+    {
+        return NGX_MESH_WANT_STARTING;
+    }
+
+    return NGX_MESH_WANT_SETTLED;
+}
+
+
+/* whether the name is among some by commas; none are all */
+
+static ngx_uint_t
+ngx_mesh_want_listed(ngx_str_t *names, ngx_str_t *name)
+{
+    u_char  *p, *last, *comma;
+
+    if (names->len == 0) {
+        return 1;
+    }
+
+    last = names->data + names->len;
+
+    for (p = names->data; p < last; p = comma + 1) {
+        comma = ngx_strlchr(p, last, ',');
+
+        if (comma == NULL) {
+            comma = last;
+        }
+
+        if ((size_t) (comma - p) == name->len
+            && ngx_memcmp(p, name->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* how many more may be wanted, so that every lazy registry can be asked */
+
+static ngx_uint_t
+ngx_mesh_want_room(uint64_t *revision)
+{
+    ngx_uint_t               i, max;
+    ngx_mesh_store_known_t   known;
+    ngx_mesh_store_query_t   query;
+    ngx_mesh_want_source_t  *source;
+
+    max = 0;
+
+    for (i = 0; i < ngx_mesh_want_n; i++) {
+        source = &ngx_mesh_want_all[i];
+
+        if (source->lazy) {
+            max = max ? ngx_min(max, source->max_services)
+                      : source->max_services;
+        }
+    }
+
+    ngx_memzero(&query, sizeof(ngx_mesh_store_query_t));
+    query.type = NGX_MESH_ITEM_WANT;
+
+    ngx_mesh_store_look(ngx_mesh_live(), &query, 1, &known, revision);
+
+    return max > known.nitems ? max - known.nitems : 0;
+}
+
+
+ngx_uint_t
+ngx_mesh_want_commit(ngx_str_t *interfaces, ngx_uint_t *n, ngx_pool_t *pool,
+    ngx_log_t *log)
+{
+    uint64_t                  revision;
+    ngx_uint_t                i, rc, max, tries;
+    ngx_mesh_store_op_t      *ops;
+    ngx_mesh_store_result_t   result;
+
+    max = *n;
+    *n = 0;
+
+    ops = ngx_palloc(pool, max * sizeof(ngx_mesh_store_op_t));
+    if (ops == NULL) {
+        return NGX_MESH_STORE_NOMEM;
+    }
+
+    for (i = 0; i < max; i++) {
+        if (ngx_mesh_item_put_want(&ops[i], &interfaces[i], pool) != NGX_OK) {
+            return NGX_MESH_STORE_NOMEM;
+        }
+    }
+
+    for (tries = 0; /* void */ ; tries++) {
+
+        i = ngx_min(max, ngx_mesh_want_room(&revision));
+
+        if (i == 0) {
+            return NGX_MESH_STORE_SAME;
+        }
+
+        rc = ngx_mesh_live_commit(ops, i,
+                                  tries < NGX_MESH_WANT_TRIES ? revision : 0,
+                                  0, &result, log);
+
+        if (rc == NGX_MESH_STORE_OK || rc == NGX_MESH_STORE_SAME) {
+            *n = i;
+        }
+
+        if (rc != NGX_MESH_STORE_CONFLICT) {
+            return rc;
+        }
+    }
+}
+
+
+void
+ngx_mesh_want_look(ngx_str_t *interface, ngx_mesh_store_known_t *known)
+{
+    u_char                   inside[NGX_MESH_WANT_NAME + 1];
+    uint64_t                 revision;
+    ngx_str_t                prefix;
+    ngx_mesh_store_query_t   queries[4];
+
+    prefix.data = inside;
+    prefix.len = interface->len + 1;
+
+    (void) ngx_snprintf(inside, sizeof(inside), "%V%Z", interface);
+
+    ngx_memzero(queries, sizeof(queries));
+
+    queries[0].type = NGX_MESH_ITEM_SERVICE;
+    queries[0].prefix = &prefix;
+    queries[1].type = NGX_MESH_ITEM_ENDPOINT;
+    queries[1].prefix = &prefix;
+    queries[2].type = NGX_MESH_ITEM_ANSWER;
+    queries[2].prefix = &prefix;
+    queries[3].type = NGX_MESH_ITEM_WANT;
+    queries[3].prefix = interface;
+    queries[3].exact = 1;
+
+    ngx_mesh_store_look(ngx_mesh_live(), queries, 4, known, &revision);
+}
+
+
+ngx_int_t
+ngx_mesh_used_init_zone(ngx_slab_pool_t *shpool, void **region)
+{
+    *region = ngx_slab_calloc(shpool, NGX_MESH_USED_SIZE);
+
+    return *region ? NGX_OK : NGX_ERROR;
+}
+
+
+void
+ngx_mesh_used_open(void *region)
+{
+    ngx_mesh_used_stamps = region;
+}
+
+
+static uint32_t *
+ngx_mesh_used_stamp(ngx_str_t *interface)
+{
+    return &ngx_mesh_used_stamps[ngx_murmur_hash2(interface->data,
+                                                  interface->len)
+                                 % NGX_MESH_USED_STAMPS];
+}
+
+
+/* monotonic, the same for all processes; 0 is never */
+
+void
+ngx_mesh_live_used(ngx_str_t *interface)
+{
+    uint32_t   now;
+    uint32_t  *stamp;
+
+    if (ngx_mesh_used_stamps == NULL) {
+        return;
+    }
+
+    now = (uint32_t) (ngx_current_msec / 1000) + 1;
+    stamp = ngx_mesh_used_stamp(interface);
+
+    /* a cache line that others have is written to only for a reason */
+
+    if (*stamp != now) {
+        *stamp = now;
+    }
+}
+
+
+ngx_uint_t
+ngx_mesh_live_unused(ngx_str_t *interface)
+{
+    int32_t   passed;
+    uint32_t  stamp;
+
+    stamp = ngx_mesh_used_stamps ? *ngx_mesh_used_stamp(interface) : 0;
+
+    if (stamp == 0) {
+        return NGX_MESH_USED_NEVER;
+    }
+
+    passed = (int32_t) ((uint32_t) (ngx_current_msec / 1000) + 1 - stamp);
+
+    return passed > 0 ? passed : 0;
+}
