@@ -7,6 +7,7 @@
 #include "ngx_mesh_discovery.h"
 #include "ngx_mesh_registry_int.h"
 #include "ngx_mesh_item.h"
+#include "ngx_mesh_want.h"
 
 
 /*
@@ -20,6 +21,9 @@
 
 /* ms that nobody is asked again for what no registry has */
 #define NGX_MESH_DISCOVERY_ABSENT    10000
+
+/* seconds after a call that a service goes before others */
+#define NGX_MESH_DISCOVERY_HOT       60
 
 #define NGX_MESH_DISCOVERY_BACKOFF   250
 #define NGX_MESH_DISCOVERY_LONGEST   30000
@@ -53,7 +57,9 @@ static void ngx_mesh_discovery_sweep(ngx_mesh_source_t *source,
     ngx_pool_t *pool);
 static ngx_int_t ngx_mesh_discovery_answer(ngx_mesh_subscription_t *s,
     ngx_pool_t *pool, ngx_mesh_answer_t *answer);
-static ngx_uint_t ngx_mesh_discovery_idle(ngx_str_t *interface,
+static ngx_uint_t ngx_mesh_discovery_idle(ngx_mesh_subscription_t *s,
+    ngx_uint_t unused);
+static ngx_uint_t ngx_mesh_discovery_absent(ngx_str_t *interface,
     ngx_pool_t *pool);
 static void ngx_mesh_discovery_unwant(ngx_str_t *interface, ngx_pool_t *pool);
 
@@ -413,6 +419,7 @@ ngx_mesh_discovery_create(ngx_mesh_source_t *source,
 
     s->pool = pool;
     s->source = source;
+    s->since = ngx_current_msec;
     s->sn.str.len = interest->name.len;
     s->sn.str.data = ngx_pstrdup(pool, &interest->name);
     s->protocol.len = interest->protocol.len;
@@ -630,6 +637,7 @@ ngx_mesh_discovery_sweep_handler(ngx_event_t *ev)
 static void
 ngx_mesh_discovery_sweep(ngx_mesh_source_t *source, ngx_pool_t *pool)
 {
+    ngx_uint_t                unused;
     ngx_rbtree_node_t        *node, *next;
     ngx_mesh_answer_t         answer;
     ngx_mesh_subscription_t  *s;
@@ -651,8 +659,13 @@ ngx_mesh_discovery_sweep(ngx_mesh_source_t *source, ngx_pool_t *pool)
             continue;
         }
 
+        unused = ngx_mesh_live_unused(&s->sn.str);
+        s->hot = (unused != NGX_MESH_USED_NEVER
+                  && unused < NGX_MESH_DISCOVERY_HOT);
+
         if (s->lazy && !s->listed
-            && ngx_mesh_discovery_idle(&s->sn.str, pool))
+            && (ngx_mesh_discovery_idle(s, unused)
+                || ngx_mesh_discovery_absent(&s->sn.str, pool)))
         {
             ngx_mesh_discovery_unwant(&s->sn.str, pool);
         }
@@ -688,10 +701,24 @@ ngx_mesh_discovery_answer(ngx_mesh_subscription_t *s, ngx_pool_t *pool,
 }
 
 
-/* no registry has it, or nobody has called it for long */
+/* nobody has called it for long; a zone may be younger than what is in it */
 
 static ngx_uint_t
-ngx_mesh_discovery_idle(ngx_str_t *interface, ngx_pool_t *pool)
+ngx_mesh_discovery_idle(ngx_mesh_subscription_t *s, ngx_uint_t unused)
+{
+    ngx_msec_t  idle;
+
+    idle = s->source->idle;
+
+    return ngx_current_msec - s->since >= idle
+           && (unused == NGX_MESH_USED_NEVER || unused >= idle / 1000);
+}
+
+
+/* no registry has it */
+
+static ngx_uint_t
+ngx_mesh_discovery_absent(ngx_str_t *interface, ngx_pool_t *pool)
 {
     uint64_t                  now;
     ngx_uint_t                i, absent;

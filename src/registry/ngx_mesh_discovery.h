@@ -136,6 +136,7 @@ struct ngx_mesh_subscription_s {
     void                      *guard;
 
     /* private to ngx_mesh_discovery.c */
+    ngx_msec_t                 since;
     ngx_uint_t                 seen;         /* in which catalog */
     unsigned                   gone:1;       /* from the catalog: until the
                                                 guard lets it go */
