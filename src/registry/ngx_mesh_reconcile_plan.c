@@ -272,8 +272,8 @@ ngx_mesh_plan_order(const void *one, const void *two)
 
     /* always the same one, in whatever order they came */
 
-    return rc ? rc : (int) ngx_memn2cmp(a->op.value.data, b->op.value.data,
-                                        a->op.value.len, b->op.value.len);
+    return rc ? rc : (int) ngx_mesh_store_order(0, &a->op.value, 0,
+                                                &b->op.value);
 }
 
 

@@ -81,6 +81,8 @@ static ngx_int_t ngx_mesh_live_fill(ngx_mesh_live_read_t *read,
 static ngx_int_t ngx_mesh_live_endpoint(ngx_mesh_live_read_t *read,
     ngx_mesh_store_item_t *item, ngx_mesh_service_t *service,
     ngx_mesh_endpoint_t *ep, ngx_pool_t *pool);
+static ngx_uint_t ngx_mesh_live_better(ngx_mesh_endpoint_t *ep,
+    ngx_mesh_endpoint_t *than);
 static ngx_uint_t ngx_mesh_live_rank(ngx_str_t *owner);
 
 
@@ -695,8 +697,7 @@ ngx_mesh_live_endpoint(ngx_mesh_live_read_t *read, ngx_mesh_store_item_t *item,
     if (service->nendpoints
         && ngx_mesh_table_equal(&ep[-1].id, &ep->id))
     {
-        if (ngx_mesh_live_rank(&ep->owner) < ngx_mesh_live_rank(&ep[-1].owner))
-        {
+        if (ngx_mesh_live_better(ep, &ep[-1])) {
             ep[-1] = *ep;
         }
 
@@ -704,6 +705,35 @@ ngx_mesh_live_endpoint(ngx_mesh_live_read_t *read, ngx_mesh_store_item_t *item,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Of two registries the one counts that has the endpoint still; a drain is
+ * meant, while to be down with one of them may only be its opinion.
+ */
+
+static ngx_uint_t
+ngx_mesh_live_better(ngx_mesh_endpoint_t *ep, ngx_mesh_endpoint_t *than)
+{
+    ngx_uint_t  ours, theirs;
+
+    ours = ngx_mesh_live_rank(&ep->owner);
+    theirs = ngx_mesh_live_rank(&than->owner);
+
+    if (ours != theirs) {
+        return ours < theirs;
+    }
+
+    if (ep->suspect != than->suspect) {
+        return than->suspect;
+    }
+
+    if (ep->drain != than->drain) {
+        return ep->drain;
+    }
+
+    return than->down && !ep->down;
 }
 
 

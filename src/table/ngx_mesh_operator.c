@@ -161,7 +161,9 @@ ngx_mesh_operator_changed(ngx_mesh_store_t *store, uint64_t since,
         /* whose a service was that is gone cannot be told any more */
 
         for (i = 0; i < items.nelts && rc == NGX_DECLINED; i++) {
-            if (item[i].removed || ngx_mesh_operator_owns(&item[i])) {
+            if (ngx_mesh_operator_owns(&item[i])
+                || (item[i].removed && item[i].type != NGX_MESH_ITEM_ENDPOINT))
+            {
                 rc = NGX_OK;
             }
         }

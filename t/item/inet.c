@@ -42,6 +42,10 @@ ngx_parse_addr_port(ngx_pool_t *pool, ngx_addr_t *addr, u_char *text,
         port[-1] = '\0';
 
         sin6 = ngx_pcalloc(pool, sizeof(struct sockaddr_in6));
+        if (sin6 == NULL) {
+            return NGX_ERROR;
+        }
+
         sin6->sin6_family = AF_INET6;
         sin6->sin6_port = htons((in_port_t) n);
         addr->sockaddr = (struct sockaddr *) sin6;
@@ -54,6 +58,10 @@ ngx_parse_addr_port(ngx_pool_t *pool, ngx_addr_t *addr, u_char *text,
     *port = '\0';
 
     sin = ngx_pcalloc(pool, sizeof(struct sockaddr_in));
+    if (sin == NULL) {
+        return NGX_ERROR;
+    }
+
     sin->sin_family = AF_INET;
     sin->sin_port = htons((in_port_t) n);
     addr->sockaddr = (struct sockaddr *) sin;
