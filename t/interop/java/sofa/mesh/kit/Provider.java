@@ -37,6 +37,8 @@ public final class Provider {
         Line options = Line.parse("provider " + String.join(" ", args));
         String name = options.get("name", "provider");
 
+        Sdk.stayOnLoopback();
+
         weight = options.number("weight", 100);
         if (options.has("registry")) {
             String[] url = options.get("registry").split("://");

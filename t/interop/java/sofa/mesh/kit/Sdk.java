@@ -1,5 +1,7 @@
 package mesh.kit;
 
+import com.alipay.sofa.rpc.common.SystemInfo;
+
 /** What both sides have to tell the SDK. */
 final class Sdk {
 
@@ -8,7 +10,8 @@ final class Sdk {
     private Sdk() {
     }
 
-    /** SOFARPC does as it is told: all addresses are given. */
+    /** Servers do as they are told, but registries get the machine's address. */
     static void stayOnLoopback() {
+        SystemInfo.setLocalHost(LOOPBACK);
     }
 }
