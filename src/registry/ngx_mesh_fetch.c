@@ -42,6 +42,7 @@ ngx_mesh_fetch_send(ngx_mesh_fetch_t *fetch, char *method, ngx_str_t *uri,
     fetch->timer.log = ngx_cycle->log;
     fetch->timer.cancelable = 1;
 
+    fetch->garbled = 0;
     fetch->reused = fetch->open;
 
     if (ngx_mesh_fetch_start(fetch) != NGX_OK) {
@@ -196,6 +197,7 @@ ngx_mesh_fetch_received(ngx_mesh_net_t *net, u_char *p, size_t n)
     }
 
     if (rc == NGX_ERROR) {
+        fetch->garbled = 1;
         ngx_mesh_fetch_error(fetch, fetch->reply.error);
         return;
     }

@@ -43,6 +43,9 @@ struct ngx_mesh_fetch_s {
                                      ngx_mesh_reply_t *reply,
                                      ngx_str_t *error);
 
+    /* with an error: it answered, but nothing of HTTP that we can take */
+    ngx_uint_t                 garbled;
+
     /* private */
     ngx_mesh_net_t             net;
     ngx_mesh_reply_t           reply;

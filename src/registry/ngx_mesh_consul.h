@@ -1,0 +1,190 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#ifndef _NGX_MESH_CONSUL_H_INCLUDED_
+#define _NGX_MESH_CONSUL_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include "ngx_mesh_discovery.h"
+#include "ngx_mesh_fetch.h"
+#include "ngx_mesh_consul_rule.h"
+
+
+/* private to ngx_mesh_consul*.c */
+
+
+/* the directive's parameters that are Consul's own */
+
+typedef struct {
+    ngx_str_t                  token_file;
+    ngx_str_t                  query;        /* "&dc=..." */
+    ngx_msec_t                 wait;
+    ngx_msec_t                 stale;        /* 0: ask leaders only */
+    unsigned                   datacenter:1;
+    unsigned                   namespace:1;
+    unsigned                   partition:1;
+} ngx_mesh_consul_conf_t;
+
+
+typedef struct ngx_mesh_consul_s        ngx_mesh_consul_t;
+typedef struct ngx_mesh_consul_watch_s  ngx_mesh_consul_watch_t;
+
+
+/* an address, as it behaves */
+
+typedef struct {
+    ngx_msec_t                 backoff;      /* 0: it works, as far as known */
+    ngx_msec_t                 until;        /* not asked before */
+    ngx_uint_t                 bad;          /* answers in a row that were no
+                                                Consul's */
+    ngx_mesh_consul_watch_t   *probe;        /* tries whether it is back */
+} ngx_mesh_consul_addr_t;
+
+
+/* a connection, of which there are as many as max_watches says */
+
+typedef struct {
+    ngx_queue_t                queue;        /* of those that are free */
+    ngx_mesh_fetch_t           fetch;
+} ngx_mesh_consul_slot_t;
+
+
+/*
+ * What is asked about one service, or (s is NULL) about the catalog.  If it is
+ * watched it has a connection of its own and waits there for changes; the
+ * others take turns with the rest.
+ */
+
+struct ngx_mesh_consul_watch_s {
+    ngx_mesh_consul_t         *consul;
+    ngx_mesh_subscription_t   *s;
+    ngx_mesh_consul_slot_t    *slot;
+    ngx_queue_t                queue;        /* watched, or rotated */
+    ngx_queue_t                ready;        /* waits for a connection */
+    ngx_event_t                timer;
+    ngx_str_t                  path;         /* with room for the rest */
+    size_t                     base;         /* its length without the rest */
+
+    uint64_t                   index;        /* to be sent; 0: unknown */
+    uint64_t                   raw;          /* of the bytes of what is held */
+    uint64_t                   hash;         /* of what they mean */
+    uint64_t                   doubt;        /* of what this address said that
+                                                is less than what is held */
+    ngx_uint_t                 held;         /* entries, or UNHELD */
+    ngx_uint_t                 addr;         /* that said so */
+    ngx_uint_t                 asked;        /* is asked now */
+    ngx_uint_t                 accused;      /* said what the guard holds */
+    ngx_uint_t                 doubts;       /* in a row */
+    ngx_mesh_consul_bucket_t   bucket;
+    ngx_msec_t                 backoff;
+    ngx_msec_t                 promoted;     /* when */
+    ngx_msec_t                 recheck;      /* the guard wants it read then */
+
+    unsigned                   watched:1;
+    unsigned                   busy:1;
+    unsigned                   waits:1;      /* in "ready" */
+    unsigned                   delayed:1;    /* until its address is back */
+    unsigned                   plain:1;      /* no blocking query next */
+    unsigned                   sure:1;       /* nor one of a follower */
+    unsigned                   sent_token:1;
+    unsigned                   sent_stale:1;
+    unsigned                   blocking:1;   /* the one that is under way */
+    unsigned                   guarded:1;    /* recheck is set */
+    unsigned                   other:1;      /* of another address, if any */
+    unsigned                   failing:1;
+    unsigned                   slow:1;       /* until somebody mends it */
+    unsigned                   retold:1;     /* the token was read again */
+};
+
+
+struct ngx_mesh_consul_s {
+    ngx_mesh_source_t         *source;
+    ngx_mesh_consul_conf_t    *conf;
+    ngx_pool_t                *pool;
+    ngx_mesh_consul_addr_t    *addrs;
+    ngx_uint_t                 current;      /* address */
+
+    ngx_mesh_consul_slot_t    *slots;
+    ngx_uint_t                 nslots;
+    ngx_uint_t                 allowed;      /* of these: fewer after a 429 */
+    ngx_uint_t                 used;
+    ngx_queue_t                free;
+    ngx_queue_t                ready;
+    ngx_queue_t                watched;
+    ngx_queue_t                rotated;
+    ngx_uint_t                 nwatched;
+    ngx_uint_t                 nrotated;
+    ngx_mesh_consul_watch_t   *catalog;
+
+    ngx_str_t                  header;       /* with the token, or empty */
+    ngx_uint_t                 bad_token;    /* it cannot be read, there is
+                                                none */
+    time_t                     token_mtime;
+    off_t                      token_size;
+    ngx_file_uniq_t            token_uniq;
+
+    ngx_event_t                tick;
+    ngx_uint_t                 ticks;
+    ngx_uint_t                 failing;      /* watches */
+    unsigned                   good:1;       /* the state is OK */
+};
+
+
+/* ngx_mesh_consul_conf.c */
+
+void *ngx_mesh_consul_create(ngx_conf_t *cf);
+ngx_int_t ngx_mesh_consul_url(ngx_conf_t *cf, ngx_mesh_source_t *source,
+    ngx_str_t *url, ngx_str_t *path);
+ngx_int_t ngx_mesh_consul_param(ngx_conf_t *cf, ngx_mesh_source_t *source,
+    ngx_str_t *value);
+
+
+/* ngx_mesh_consul.c */
+
+/* asks in so many ms */
+void ngx_mesh_consul_later(ngx_mesh_consul_watch_t *w, ngx_msec_t ms);
+
+/* its connection is not needed for now */
+void ngx_mesh_consul_release(ngx_mesh_consul_watch_t *w);
+
+/* the server counts connections: one less */
+void ngx_mesh_consul_fewer(ngx_mesh_consul_t *consul);
+
+
+/* ngx_mesh_consul_watch.c */
+
+/* it has a connection and asks now */
+void ngx_mesh_consul_ask(ngx_mesh_consul_watch_t *w);
+
+/* what is under way is dropped */
+void ngx_mesh_consul_cancel(ngx_mesh_consul_watch_t *w);
+
+void ngx_mesh_consul_done(ngx_mesh_fetch_t *fetch, ngx_mesh_reply_t *reply,
+    ngx_str_t *error);
+
+/* it is gone, with what it counted for */
+void ngx_mesh_consul_drop(ngx_mesh_consul_watch_t *w);
+
+
+/* ngx_mesh_consul_addr.c */
+
+/* the address to ask, another than "except" if it is one and there is one;
+   *delay: ms to wait before */
+ngx_uint_t ngx_mesh_consul_choose(ngx_mesh_consul_watch_t *w,
+    ngx_uint_t except, ngx_msec_t *delay);
+
+void ngx_mesh_consul_works(ngx_mesh_consul_watch_t *w, ngx_uint_t addr);
+void ngx_mesh_consul_fails(ngx_mesh_consul_watch_t *w, ngx_uint_t addr);
+
+/* reads the token if its file has changed, or anyway; NGX_OK: it is another
+   one, NGX_DECLINED: it is not, NGX_ERROR: there is none */
+ngx_int_t ngx_mesh_consul_token(ngx_mesh_consul_t *consul, ngx_uint_t anyway);
+
+
+#endif /* _NGX_MESH_CONSUL_H_INCLUDED_ */
