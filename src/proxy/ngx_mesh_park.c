@@ -76,7 +76,7 @@ ngx_mesh_park_pending(ngx_mesh_entry_t *entry, ngx_str_t *interface,
     entry->pending = NGX_MESH_WANT_SETTLED;
 
     if (ngx_mesh_worker.age && (service == NULL || service->nendpoints == 0)) {
-        entry->pending = (uint8_t) ngx_mesh_want_state(interface, service);
+        entry->pending = (uint8_t) ngx_mesh_want_state(interface);
     }
 }
 
@@ -309,9 +309,9 @@ ngx_mesh_park_again(ngx_mesh_parked_t *parked, ngx_uint_t final)
         return;
     }
 
-    ngx_mesh_count(err == NGX_MESH_ERR_NONE ? NGX_MESH_M_PARKED_FOUND
-                   : final ? NGX_MESH_M_PARKED_TIMEOUT
-                           : NGX_MESH_M_PARKED_ABSENT);
+    ngx_mesh_count(final ? NGX_MESH_M_PARKED_TIMEOUT
+                   : err == NGX_MESH_ERR_NONE ? NGX_MESH_M_PARKED_FOUND
+                                              : NGX_MESH_M_PARKED_ABSENT);
 
     /* as leave() takes it out of the calls that wait */
 

@@ -25,12 +25,24 @@
 /* commits that came first, before the limit is not taken so exactly */
 #define NGX_MESH_WANT_TRIES  8
 
+#define NGX_MESH_WANT_READS  3
+
+
+/* of an interface: whether it is wanted, what was answered, and services */
+
+typedef struct {
+    ngx_array_t              items[NGX_MESH_WANT_READS];
+} ngx_mesh_want_read_t;
+
 
 static ngx_uint_t ngx_mesh_want_name(ngx_str_t *interface);
+static ngx_int_t ngx_mesh_want_read(ngx_str_t *interface,
+    ngx_mesh_want_read_t *read, ngx_pool_t *pool);
 static ngx_uint_t ngx_mesh_want_source(ngx_mesh_want_source_t *source,
-    ngx_str_t *interface, ngx_uint_t listed, ngx_uint_t wanted,
-    ngx_array_t *answers);
-static ngx_uint_t ngx_mesh_want_listed(ngx_str_t *names, ngx_str_t *name);
+    ngx_mesh_want_read_t *read);
+static ngx_int_t ngx_mesh_want_listed(ngx_mesh_want_source_t *source,
+    ngx_array_t *services);
+static ngx_uint_t ngx_mesh_want_among(ngx_str_t *names, ngx_str_t *name);
 static ngx_uint_t ngx_mesh_want_room(uint64_t *revision);
 static uint32_t *ngx_mesh_used_stamp(ngx_str_t *interface);
 
@@ -112,15 +124,11 @@ ngx_mesh_want_name(ngx_str_t *interface)
 
 
 ngx_uint_t
-ngx_mesh_want_state(ngx_str_t *interface, ngx_mesh_service_t *service)
+ngx_mesh_want_state(ngx_str_t *interface)
 {
-    uint64_t                 revision;
-    ngx_str_t                inside;
-    ngx_uint_t               i, state, one, listed, wanted;
-    ngx_pool_t              *pool;
-    ngx_array_t              items[2];
-    ngx_mesh_store_query_t   queries[2];
-    ngx_mesh_want_source_t  *source;
+    ngx_uint_t             i, state, one;
+    ngx_pool_t            *pool;
+    ngx_mesh_want_read_t   read;
 
     if (ngx_mesh_want_n == 0 || !ngx_mesh_want_name(interface)) {
         return NGX_MESH_WANT_SETTLED;
@@ -133,61 +141,21 @@ ngx_mesh_want_state(ngx_str_t *interface, ngx_mesh_service_t *service)
 
     state = NGX_MESH_WANT_SETTLED;
 
-    ngx_str_null(&inside);
-    ngx_memzero(queries, sizeof(queries));
+    if (ngx_mesh_want_read(interface, &read, pool) == NGX_OK) {
 
-    queries[0].type = NGX_MESH_ITEM_WANT;
-    queries[0].prefix = interface;
-    queries[0].exact = 1;
-    queries[0].items = &items[0];
-    queries[1].type = NGX_MESH_ITEM_ANSWER;
-    queries[1].prefix = &inside;
-    queries[1].items = &items[1];
+        for (i = 0; i < ngx_mesh_want_n; i++) {
+            one = ngx_mesh_want_source(&ngx_mesh_want_all[i], &read);
 
-    if (ngx_array_init(&items[0], pool, 1, sizeof(ngx_mesh_store_item_t))
-        != NGX_OK
-        || ngx_array_init(&items[1], pool, 4, sizeof(ngx_mesh_store_item_t))
-           != NGX_OK
-        || ngx_mesh_item_found_key(&inside, interface, &inside, pool)
-           != NGX_OK
-        || ngx_mesh_store_select(ngx_mesh_live(), queries, 2, NULL, pool,
-                                 &revision)
-           != NGX_OK)
-    {
-        ngx_destroy_pool(pool);
-        return state;
-    }
+            if (one == NGX_MESH_WANT_UNASKED) {
+                state = one;
+                break;
+            }
 
-    /* the agent subscribes by itself what somebody has declared */
-
-    listed = service
-             && (ngx_mesh_table_equal(&service->owner, &ngx_mesh_owner_config)
-                 || ngx_mesh_table_equal(&service->owner,
-                                         &ngx_mesh_owner_api));
-    wanted = items[0].nelts;
-
-    for (i = 0; i < ngx_mesh_want_n; i++) {
-        source = &ngx_mesh_want_all[i];
-
-        if (service
-            && !ngx_mesh_want_listed(&service->registries, &source->name))
-        {
-            continue;
-        }
-
-        one = ngx_mesh_want_source(source, interface, listed, wanted,
-                                   &items[1]);
-
-        if (one == NGX_MESH_WANT_UNASKED) {
-            state = one;
-            break;
-        }
-
-        if (one == NGX_MESH_WANT_PENDING
-            || (one == NGX_MESH_WANT_STARTING
-                && state == NGX_MESH_WANT_SETTLED))
-        {
-            state = one;
+            if (one == NGX_MESH_WANT_PENDING
+                || state == NGX_MESH_WANT_SETTLED)
+            {
+                state = one;
+            }
         }
     }
 
@@ -197,26 +165,83 @@ ngx_mesh_want_state(ngx_str_t *interface, ngx_mesh_service_t *service)
 }
 
 
-static ngx_uint_t
-ngx_mesh_want_source(ngx_mesh_want_source_t *source, ngx_str_t *interface,
-    ngx_uint_t listed, ngx_uint_t wanted, ngx_array_t *answers)
+static ngx_int_t
+ngx_mesh_want_read(ngx_str_t *interface, ngx_mesh_want_read_t *read,
+    ngx_pool_t *pool)
 {
-    ngx_str_t               name, registry;
-    ngx_uint_t              i;
+    uint64_t                 revision;
+    ngx_str_t                inside, empty;
+    ngx_uint_t               i;
+    ngx_mesh_store_query_t   queries[NGX_MESH_WANT_READS];
+
+    static ngx_uint_t        types[] = {
+        NGX_MESH_ITEM_WANT,
+        NGX_MESH_ITEM_ANSWER,
+        NGX_MESH_ITEM_SERVICE
+    };
+
+    ngx_str_null(&empty);
+    ngx_memzero(queries, sizeof(queries));
+
+    if (ngx_mesh_item_found_key(&inside, interface, &empty, pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < NGX_MESH_WANT_READS; i++) {
+
+        if (ngx_array_init(&read->items[i], pool, 2,
+                           sizeof(ngx_mesh_store_item_t))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        queries[i].type = types[i];
+        queries[i].prefix = i ? &inside : interface;
+        queries[i].exact = (i == 0);
+        queries[i].items = &read->items[i];
+    }
+
+    return ngx_mesh_store_select(ngx_mesh_live(), queries,
+                                 NGX_MESH_WANT_READS, NULL, pool, &revision);
+}
+
+
+/* what the agent does of all this by itself it need not be asked for */
+
+static ngx_uint_t
+ngx_mesh_want_source(ngx_mesh_want_source_t *source,
+    ngx_mesh_want_read_t *read)
+{
+    ngx_str_t               interface, registry;
+    ngx_uint_t              i, listed;
     ngx_mesh_answer_t       answer;
     ngx_mesh_store_item_t  *item;
 
+    switch (ngx_mesh_want_listed(source, &read->items[2])) {
+
+    case NGX_OK:
+        listed = 1;
+        break;
+
+    case NGX_DONE:
+        return NGX_MESH_WANT_SETTLED;
+
+    default: /* NGX_DECLINED */
+        listed = 0;
+    }
+
     /* without a want nobody keeps an answer true */
 
-    if (source->lazy && !listed && !wanted) {
+    if (source->lazy && !listed && read->items[0].nelts == 0) {
         return NGX_MESH_WANT_UNASKED;
     }
 
-    item = answers->elts;
+    item = read->items[1].elts;
 
-    for (i = 0; i < answers->nelts; i++) {
+    for (i = 0; i < read->items[1].nelts; i++) {
 
-        if (ngx_mesh_item_answer_read(&item[i], &name, &registry, &answer)
+        if (ngx_mesh_item_answer_read(&item[i], &interface, &registry, &answer)
             == NGX_OK
             && ngx_mesh_table_equal(&registry, &source->name))
         {
@@ -239,10 +264,47 @@ ngx_mesh_want_source(ngx_mesh_want_source_t *source, ngx_str_t *interface,
 }
 
 
+/*
+ * NGX_OK: a service that somebody declared is looked for there; NGX_DECLINED:
+ * nobody has declared one of the interface; NGX_DONE: others are to be asked.
+ */
+
+static ngx_int_t
+ngx_mesh_want_listed(ngx_mesh_want_source_t *source, ngx_array_t *services)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              i;
+    ngx_mesh_service_t      service;
+    ngx_mesh_store_item_t  *item;
+
+    rc = NGX_DECLINED;
+    item = services->elts;
+
+    for (i = 0; i < services->nelts; i++) {
+
+        if (ngx_mesh_item_service_read(&item[i], &service) != NGX_OK
+            || (!ngx_mesh_table_equal(&service.owner, &ngx_mesh_owner_config)
+                && !ngx_mesh_table_equal(&service.owner,
+                                         &ngx_mesh_owner_api)))
+        {
+            continue;
+        }
+
+        if (ngx_mesh_want_among(&service.registries, &source->name)) {
+            return NGX_OK;
+        }
+
+        rc = NGX_DONE;
+    }
+
+    return rc;
+}
+
+
 /* whether the name is among some by commas; none are all */
 
 static ngx_uint_t
-ngx_mesh_want_listed(ngx_str_t *names, ngx_str_t *name)
+ngx_mesh_want_among(ngx_str_t *names, ngx_str_t *name)
 {
     u_char  *p, *last, *comma;
 

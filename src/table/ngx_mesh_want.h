@@ -50,12 +50,8 @@ ngx_uint_t ngx_mesh_want_begins(void);
 #define NGX_MESH_WANT_UNASKED    2           /* one would be, if wanted */
 #define NGX_MESH_WANT_STARTING   3           /* as long as _begins() says so */
 
-/*
- * "service" is the one that was looked for, without endpoints, or NULL where
- * the table has none.  Takes the lock of the table.
- */
-ngx_uint_t ngx_mesh_want_state(ngx_str_t *interface,
-    ngx_mesh_service_t *service);
+/* takes the lock of the table */
+ngx_uint_t ngx_mesh_want_state(ngx_str_t *interface);
 
 /*
  * Wants interfaces, the first *n of them that max_services leaves room for;
