@@ -14,7 +14,8 @@ import com.example.Greeter;
 /**
  * The consumer of the demo: {@code DemoConsumer port=N clients=8}.  Each client
  * has a connection of its own.  For a line "N" each of them makes N calls, all
- * clients at once; the answer is one line, such as
+ * clients at once, for "Nms" as many as fit into so many milliseconds with a
+ * short pause after each; the answer is one line, such as
  * {@code ms=120 failed=0 v1=200 v2=200}, with a failure's text behind it.
  */
 public final class DemoConsumer {
@@ -42,7 +43,7 @@ public final class DemoConsumer {
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
         String line;
         while ((line = input.readLine()) != null) {
-            System.out.println(new DemoConsumer().round(clients, Integer.parseInt(line)));
+            System.out.println(new DemoConsumer().round(clients, line));
             System.out.flush();
         }
 
@@ -64,14 +65,17 @@ public final class DemoConsumer {
         return config.get();
     }
 
-    private String round(List<Greeter> clients, int calls) throws InterruptedException {
+    private String round(List<Greeter> clients, String order) throws InterruptedException {
         List<Thread> threads = new ArrayList<>();
         long start = System.nanoTime();
+        long limit = order.endsWith("ms")
+                ? Long.parseLong(order.substring(0, order.length() - 2)) * 1_000_000 : 0;
+        int calls = limit > 0 ? Integer.MAX_VALUE : Integer.parseInt(order);
 
         for (int i = 0; i < clients.size(); i++) {
             String name = "client " + (i + 1);
             Greeter greeter = clients.get(i);
-            Thread thread = new Thread(() -> call(greeter, name, calls));
+            Thread thread = new Thread(() -> call(greeter, name, calls, limit));
             thread.start();
             threads.add(thread);
         }
@@ -86,10 +90,11 @@ public final class DemoConsumer {
         return text.append(' ').append(failure).toString().trim();
     }
 
-    private void call(Greeter greeter, String name, int calls) {
+    private void call(Greeter greeter, String name, int calls, long limit) {
         String greeting = "Hello " + name + ", this is ";
+        long start = System.nanoTime();
 
-        for (int i = 0; i < calls; i++) {
+        for (int i = 0; i < calls && (limit == 0 || System.nanoTime() - start < limit); i++) {
             try {
                 String answer = greeter.sayHello(name);
                 if (!answer.startsWith(greeting)) {
@@ -99,6 +104,18 @@ public final class DemoConsumer {
             } catch (RuntimeException e) {
                 note(e);
             }
+            if (limit > 0 && !paused()) {
+                return;
+            }
+        }
+    }
+
+    private static boolean paused() {
+        try {
+            Thread.sleep(5);
+            return true;
+        } catch (InterruptedException e) {
+            return false;
         }
     }
 

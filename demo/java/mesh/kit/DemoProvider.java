@@ -1,14 +1,14 @@
 package mesh.kit;
 
 import org.apache.dubbo.config.ProtocolConfig;
-import org.apache.dubbo.config.RegistryConfig;
 import org.apache.dubbo.config.ServiceConfig;
 
 import com.example.Greeter;
 
 /**
- * A provider of the demo: {@code DemoProvider port=N name=v1}.  Prints "READY"
- * and ends with its standard input.
+ * A provider of the demo: {@code DemoProvider port=N name=v1}, which registers
+ * with {@code registry=}.  Prints "READY" and ends with its standard input, or
+ * gracefully when it gets a SIGTERM.
  */
 public final class DemoProvider {
 
@@ -24,15 +24,12 @@ public final class DemoProvider {
         ProtocolConfig protocol = new ProtocolConfig("dubbo", options.number("port", 0));
         protocol.setHost(Sdk.LOOPBACK);
 
-        RegistryConfig none = new RegistryConfig("N/A");
-        none.setRegister(false);
-
         Greeter greeter = who -> "Hello " + who + ", this is " + name;
 
         ServiceConfig<Greeter> service = new ServiceConfig<>();
         service.setApplication(Sdk.application("demo-provider"));
-        service.setRegistry(none);
-        service.setRegister(false);
+        service.setRegistry(Sdk.registry(options));
+        service.setRegister(options.has("registry"));
         service.setProtocol(protocol);
         service.setInterface(Greeter.class);
         service.setVersion("1.0.0");
