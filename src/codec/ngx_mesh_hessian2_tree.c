@@ -41,15 +41,11 @@ ngx_mesh_tree_start(ngx_mesh_tree_reader_t *r, u_char *p, u_char *last)
 {
     u_char  *scratch;
 
-    scratch = NULL;
-
     /* strings in pieces are joined there: they never grow by that */
 
-    if (p < last) {
-        scratch = r->alloc(r->data, last - p);
-        if (scratch == NULL) {
-            return NGX_ABORT;
-        }
+    scratch = r->alloc(r->data, last - p + 1);
+    if (scratch == NULL) {
+        return NGX_ABORT;
     }
 
     ngx_memzero(&r->body, sizeof(ngx_mesh_body_t));
