@@ -10,5 +10,4 @@
 /* stands in for what is not there yet */
 
 
-__attribute__((weak)) ngx_mesh_source_type_t  ngx_mesh_consul_type;
 __attribute__((weak)) ngx_mesh_source_type_t  ngx_mesh_redis_type;

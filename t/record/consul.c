@@ -176,7 +176,8 @@ test_plain(ngx_pool_t *pool)
     ngx_mesh_record_t  *r;
 
     r = only(pool, "{" NODE ",\"Service\":{\"ID\":\"x\",\"Port\":8080,"
-             "\"Tags\":[\"canary\",\"v=2\",\"e=\",\"=x\",\"env=tag\",\"protocol=toy\"],"
+             "\"Tags\":[\"canary\",\"v=2\",\"e=\",\"=x\",\"env=tag\","
+             "\"protocol=toy\"],"
              "\"Meta\":{\"env\":\"prod\",\"zone\":\"z1\"}}," PASS "}");
 
     ok(is(&r->ep.name, "10.9.9.9:8080") && is(&r->ep.host, "10.9.9.9")
@@ -191,7 +192,8 @@ test_plain(ngx_pool_t *pool)
        && r->ep.fail_timeout == 10000 && r->ep.started == 0, "defaults");
 
     r = only(pool, "{" NODE ",\"Service\":{\"Address\":\"::1\",\"Port\":1,"
-             "\"Tags\":null,\"Meta\":{\"protocol\":\"toy\",\"mesh-group\":\"g\","
+             "\"Tags\":null,"
+             "\"Meta\":{\"protocol\":\"toy\",\"mesh-group\":\"g\","
              "\"mesh-version\":\"1.0:u\",\"version\":\"7\"},"
              "\"Locality\":{\"Zone\":\"z2\"}}," PASS "}");
 
