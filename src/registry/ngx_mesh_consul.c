@@ -707,11 +707,9 @@ ngx_mesh_consul_tick_handler(ngx_event_t *ev)
 
     ngx_mesh_consul_balance(consul);
 
-    if (consul->source->status) {
-        consul->source->status->watched = consul->nwatched
-                        - (consul->catalog && consul->catalog->watched);
-        consul->source->status->connections = consul->used;
-    }
+    ngx_mesh_source_watched(consul->source, consul->nwatched
+                            - (consul->catalog && consul->catalog->watched),
+                            consul->used);
 
     ngx_add_timer(ev, NGX_MESH_CONSUL_TICK);
 }

@@ -746,6 +746,8 @@ ngx_mesh_consul_retry(ngx_mesh_consul_watch_t *w)
     }
 
     w->backoff = ngx_mesh_discovery_backoff(w->backoff);
+
+    ngx_mesh_source_backoff(consul->source, w->backoff);
     ngx_mesh_consul_later(w, w->backoff);
 }
 
