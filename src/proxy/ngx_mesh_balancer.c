@@ -11,7 +11,12 @@
 
 #define NGX_MESH_POINTS  160
 
+/* ms for which sums of weights that grow are good enough */
 
+#define NGX_MESH_SUMS    100
+
+
+static ngx_int_t ngx_mesh_balancer_weight(ngx_mesh_member_t *m);
 static ngx_mesh_member_t *ngx_mesh_balancer_next(ngx_mesh_view_t *view,
     uint32_t hash, size_t size, ngx_uint_t backup, ngx_uint_t mask,
     ngx_mesh_peer_t *avoid);
@@ -23,6 +28,7 @@ static ngx_mesh_member_t *ngx_mesh_balancer_least(ngx_mesh_view_t *view,
     size_t size, ngx_uint_t backup, ngx_uint_t mask, ngx_mesh_peer_t *avoid);
 static ngx_mesh_member_t *ngx_mesh_balancer_random(ngx_mesh_view_t *view,
     size_t size, ngx_uint_t backup, ngx_uint_t mask, ngx_mesh_peer_t *avoid);
+static void ngx_mesh_balancer_sums(ngx_mesh_view_t *view);
 static ngx_mesh_member_t *ngx_mesh_balancer_draw(ngx_mesh_view_t *view);
 static ngx_mesh_member_t *ngx_mesh_balancer_hash(ngx_mesh_view_t *view,
     uint32_t hash, size_t size, ngx_uint_t backup, ngx_uint_t mask,
@@ -37,6 +43,40 @@ static const char  *ngx_mesh_balancer_facts[] = {
     "protocol", "service", "interface", "method", "version", "group",
     "caller", "app", "listener", NULL
 };
+
+
+static ngx_inline uint64_t
+ngx_mesh_balancer_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}
+
+
+/* whether some of the weights are not what they will be */
+
+static ngx_inline ngx_uint_t
+ngx_mesh_balancer_warming(ngx_mesh_view_t *view)
+{
+    if (view->warm == 0) {
+        return 0;
+    }
+
+    if (ngx_mesh_balancer_now() < view->warm) {
+        return 1;
+    }
+
+    view->warm = 0;
+
+    if (view->balancer == NGX_MESH_BALANCER_RANDOM) {
+        ngx_mesh_balancer_sums(view);
+    }
+
+    return 0;
+}
 
 
 static ngx_inline ngx_uint_t
@@ -54,8 +94,47 @@ ngx_mesh_balancer_usable(ngx_mesh_member_t *m, size_t size, ngx_uint_t backup,
 static ngx_inline ngx_uint_t
 ngx_mesh_balancer_less(ngx_mesh_member_t *a, ngx_mesh_member_t *b)
 {
-    return a->peer->requests * (uint64_t) ngx_mesh_peer_weight(b)
-           < b->peer->requests * (uint64_t) ngx_mesh_peer_weight(a);
+    return a->peer->requests * (uint64_t) ngx_mesh_balancer_weight(b)
+           < b->peer->requests * (uint64_t) ngx_mesh_balancer_weight(a);
+}
+
+
+/* the configured weight, less while slow start or a warm-up goes on */
+
+static ngx_int_t
+ngx_mesh_balancer_weight(ngx_mesh_member_t *m)
+{
+    uint64_t          now;
+    ngx_int_t         weight;
+    ngx_msec_t        passed;
+    ngx_mesh_peer_t  *peer;
+
+    peer = m->peer;
+    weight = m->weight;
+
+    if (m->warming) {
+        now = ngx_mesh_balancer_now();
+        weight = ngx_mesh_endpoint_weight(m->endpoint, now);
+
+        if (now >= m->endpoint->started + m->endpoint->warmup) {
+            m->warming = 0;
+        }
+    }
+
+    if (!peer->starting) {
+        return weight;
+    }
+
+    passed = ngx_current_msec - peer->recovered;
+
+    if (passed >= peer->slow_start) {
+        peer->starting = 0;
+        return weight;
+    }
+
+    weight = (ngx_int_t) ((uint64_t) weight * passed / peer->slow_start);
+
+    return ngx_max(weight, 1);
 }
 
 
@@ -144,7 +223,7 @@ ngx_mesh_balancer_next(ngx_mesh_view_t *view, uint32_t hash, size_t size,
         break;
     }
 
-    if (view->equal) {
+    if (view->equal && !ngx_mesh_balancer_warming(view)) {
         return ngx_mesh_balancer_equal(view, size, backup, mask, avoid);
     }
 
@@ -177,7 +256,7 @@ ngx_mesh_balancer_equal(ngx_mesh_view_t *view, size_t size, ngx_uint_t backup,
 
         /* "random" comes here too, its members hold sums */
 
-        if (m->peer->starting && ngx_mesh_peer_weight(m) < m->weight
+        if (m->peer->starting && ngx_mesh_balancer_weight(m) < m->weight
             && view->balancer != NGX_MESH_BALANCER_RANDOM)
         {
             return ngx_mesh_balancer_smooth(view, size, backup, mask, avoid);
@@ -210,7 +289,7 @@ ngx_mesh_balancer_smooth(ngx_mesh_view_t *view, size_t size, ngx_uint_t backup,
             continue;
         }
 
-        weight = ngx_mesh_peer_weight(m);
+        weight = ngx_mesh_balancer_weight(m);
 
         m->current += weight;
         total += weight;
@@ -273,7 +352,7 @@ ngx_mesh_balancer_least(ngx_mesh_view_t *view, size_t size, ngx_uint_t backup,
             continue;
         }
 
-        weight = ngx_mesh_peer_weight(m);
+        weight = ngx_mesh_balancer_weight(m);
 
         m->current += weight;
         total += weight;
@@ -298,6 +377,12 @@ ngx_mesh_balancer_random(ngx_mesh_view_t *view, size_t size, ngx_uint_t backup,
 
     best = NULL;
     n = 0;
+
+    if (ngx_mesh_balancer_warming(view)
+        && ngx_current_msec - view->summed >= NGX_MESH_SUMS)
+    {
+        ngx_mesh_balancer_sums(view);
+    }
 
     /* two choices; a few more draws where some cannot be used */
 
@@ -340,6 +425,24 @@ ngx_mesh_balancer_random(ngx_mesh_view_t *view, size_t size, ngx_uint_t backup,
 
 
 /* members hold the sums of the weights up to theirs */
+
+static void
+ngx_mesh_balancer_sums(ngx_mesh_view_t *view)
+{
+    ngx_int_t           total;
+    ngx_uint_t          i;
+    ngx_mesh_member_t  *m;
+
+    for (i = 0, total = 0; i < view->nmembers; i++) {
+        m = &view->members[i];
+
+        total += m->warming ? ngx_mesh_balancer_weight(m) : m->weight;
+        m->current = total;
+    }
+
+    view->summed = ngx_current_msec;
+}
+
 
 static ngx_mesh_member_t *
 ngx_mesh_balancer_draw(ngx_mesh_view_t *view)
@@ -420,12 +523,12 @@ ngx_mesh_balancer_hash(ngx_mesh_view_t *view, uint32_t hash, size_t size,
 ngx_int_t
 ngx_mesh_balancer_init(ngx_mesh_view_t *view)
 {
-    ngx_int_t           total;
+    uint64_t            now, warm;
     ngx_uint_t          i, n;
     ngx_mesh_member_t  *m;
 
     view->equal = 1;
-    total = 0;
+    now = ngx_mesh_balancer_now();
 
     for (i = 0; i < view->nmembers; i++) {
         m = &view->members[i];
@@ -438,9 +541,11 @@ ngx_mesh_balancer_init(ngx_mesh_view_t *view)
             view->backups = 1;
         }
 
-        if (view->balancer == NGX_MESH_BALANCER_RANDOM) {
-            total += m->weight;
-            m->current = total;
+        warm = m->endpoint->started + m->endpoint->warmup;
+
+        if (m->endpoint->warmup && now < warm) {
+            m->warming = 1;
+            view->warm = ngx_max(view->warm, warm);
         }
     }
 
@@ -472,6 +577,10 @@ ngx_mesh_balancer_init(ngx_mesh_view_t *view)
             (void) ngx_mesh_balancer_smooth(view, 0, 0, 0, NULL);
         }
 
+        break;
+
+    case NGX_MESH_BALANCER_RANDOM:
+        ngx_mesh_balancer_sums(view);
         break;
 
     default:

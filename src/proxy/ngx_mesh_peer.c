@@ -387,29 +387,3 @@ ngx_mesh_peer_set_readonly(ngx_mesh_peer_t *peer)
     peer->is_readonly = 1;
     peer->readonly = ngx_current_msec + NGX_MESH_READONLY;
 }
-
-
-ngx_int_t
-ngx_mesh_peer_weight(ngx_mesh_member_t *m)
-{
-    ngx_int_t         weight;
-    ngx_msec_t        passed;
-    ngx_mesh_peer_t  *peer;
-
-    peer = m->peer;
-
-    if (!peer->starting) {
-        return m->weight;
-    }
-
-    passed = ngx_current_msec - peer->recovered;
-
-    if (passed >= peer->slow_start) {
-        peer->starting = 0;
-        return m->weight;
-    }
-
-    weight = (ngx_int_t) ((uint64_t) m->weight * passed / peer->slow_start);
-
-    return ngx_max(weight, 1);
-}

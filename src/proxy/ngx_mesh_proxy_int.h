@@ -293,10 +293,12 @@ struct ngx_mesh_peer_s {
 typedef struct {
     ngx_mesh_peer_t           *peer;
     ngx_mesh_bundle_t         *bundle;
+    ngx_mesh_endpoint_t       *endpoint;
     ngx_int_t                  weight;
     ngx_int_t                  current;
     unsigned                   backup:1;
     unsigned                   down:1;
+    unsigned                   warming:1;      /* its weight grows */
 } ngx_mesh_member_t;
 
 
@@ -322,6 +324,9 @@ struct ngx_mesh_view_s {
     ngx_mesh_member_t         *members;
     ngx_uint_t                 nmembers;
     ngx_uint_t                 next;           /* round robin, equal weights */
+    uint64_t                   warm;           /* until then some weights grow,
+                                                  ms since 1970 */
+    ngx_msec_t                 summed;         /* the sums of them are from */
     unsigned                   equal:1;
     unsigned                   backups:1;
     unsigned                   foreign:1;      /* some endpoints speak other
@@ -752,9 +757,6 @@ ngx_uint_t ngx_mesh_peer_state(ngx_mesh_member_t *m, size_t size);
 void ngx_mesh_peer_failed(ngx_mesh_peer_t *peer, ngx_uint_t dial);
 void ngx_mesh_peer_ok(ngx_mesh_peer_t *peer);
 void ngx_mesh_peer_set_readonly(ngx_mesh_peer_t *peer);
-
-/* the configured weight, less while slow start goes on */
-ngx_int_t ngx_mesh_peer_weight(ngx_mesh_member_t *m);
 
 
 /* ngx_mesh_sweep.c */

@@ -203,6 +203,7 @@ ngx_mesh_view_members(ngx_mesh_view_t *view)
             return NGX_ERROR;
         }
 
+        m->endpoint = e;
         m->weight = e->weight;
         m->backup = e->backup;
         m->down = e->down || e->weight == 0;

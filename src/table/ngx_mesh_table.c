@@ -750,3 +750,30 @@ ngx_mesh_table_parse_key(ngx_str_t *name, ngx_mesh_service_t *s)
 
     return s->interface.len ? NGX_OK : NGX_DECLINED;
 }
+
+
+/* a process whose clock is ahead of ours has just been started, as for Dubbo */
+
+ngx_uint_t
+ngx_mesh_endpoint_weight(ngx_mesh_endpoint_t *ep, uint64_t now)
+{
+    uint64_t  uptime, weight;
+
+    if (ep->warmup == 0 || ep->weight == 0) {
+        return ep->weight;
+    }
+
+    uptime = (now > ep->started) ? now - ep->started : 0;
+
+    if (uptime >= ep->warmup) {
+        return ep->weight;
+    }
+
+    if (ep->warmup_weight) {
+        return ep->warmup_weight;
+    }
+
+    weight = (uint64_t) ep->weight * uptime / ep->warmup;
+
+    return ngx_max(weight, 1);
+}

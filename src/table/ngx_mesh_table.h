@@ -100,6 +100,12 @@ ngx_uint_t ngx_mesh_table_grouped(ngx_mesh_table_t *table,
     ngx_str_t *interface);
 
 /*
+ * The weight of an endpoint at a time in ms since 1970: what it is until its
+ * warm-up is over, at least 1, or all of it.
+ */
+ngx_uint_t ngx_mesh_endpoint_weight(ngx_mesh_endpoint_t *ep, uint64_t now);
+
+/*
  * Splits a key into its parts; they point into the name.  NGX_DECLINED when
  * the interface would be empty.
  */

@@ -192,9 +192,9 @@ test_plain(ngx_pool_t *pool)
        && r->ep.fail_timeout == 10000 && r->ep.started == 0, "defaults");
 
     r = only(pool, "{" NODE ",\"Service\":{\"Address\":\"::1\",\"Port\":1,"
-             "\"Tags\":null,"
-             "\"Meta\":{\"protocol\":\"toy\",\"mesh-group\":\"g\","
-             "\"mesh-version\":\"1.0:u\",\"version\":\"7\"},"
+             "\"Tags\":null,\"Meta\":{\"protocol\":\"toy\","
+             "\"mesh-group\":\"g\",\"mesh-version\":\"1.0:u\","
+             "\"version\":\"7\"},"
              "\"Locality\":{\"Zone\":\"z2\"}}," PASS "}");
 
     ok(is(&r->ep.name, "[::1]:1") && is(&r->group, "g")
