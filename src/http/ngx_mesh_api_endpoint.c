@@ -281,20 +281,58 @@ static void
 ngx_mesh_api_endpoint_status(ngx_mesh_json_t *json, ngx_mesh_endpoint_t *ep,
     ngx_mesh_override_t *ov)
 {
-    ngx_uint_t  weight, draining, serving;
+    ngx_uint_t  draining, serving;
 
-    weight = ov->weighted ? ov->weight : ep->weight;
+    if (ov->weighted) {
+        ngx_mesh_endpoint_reweigh(ep, ov->weight);
+    }
+
     draining = ov->drain || ep->drain;
-    serving = !(ep->down || draining || ov->disabled || weight == 0);
+    serving = !(ep->down || draining || ov->disabled || ep->weight == 0);
 
     ngx_mesh_json_open(json, '{');
     ngx_mesh_json_key(json, "serving");
     ngx_mesh_json_bool(json, serving);
     ngx_mesh_json_key(json, "draining");
     ngx_mesh_json_bool(json, draining);
-    ngx_mesh_json_key(json, "effective_weight");
-    ngx_mesh_json_number(json, serving ? weight : 0);
+    ngx_mesh_api_endpoint_weight(json, ep, serving);
+
+    if (ep->suspect) {
+        ngx_mesh_json_key(json, "suspect");
+        ngx_mesh_json_bool(json, 1);
+    }
+
     ngx_mesh_json_close(json, '}');
+}
+
+
+void
+ngx_mesh_api_endpoint_weight(ngx_mesh_json_t *json, ngx_mesh_endpoint_t *ep,
+    ngx_uint_t serving)
+{
+    u_char       buf[NGX_INT_T_LEN + 2];
+    uint64_t     now, uptime;
+    ngx_str_t    part;
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+    now = (uint64_t) tp->sec * 1000 + tp->msec;
+
+    ngx_mesh_json_key(json, "effective_weight");
+    ngx_mesh_json_number(json,
+                         serving ? ngx_mesh_endpoint_weight(ep, now) : 0);
+
+    uptime = (now > ep->started) ? now - ep->started : 0;
+
+    if (uptime >= ep->warmup) {
+        return;
+    }
+
+    part.data = buf;
+    part.len = ngx_sprintf(buf, "0.%02uL", uptime * 100 / ep->warmup) - buf;
+
+    ngx_mesh_json_key(json, "warmup");
+    ngx_mesh_json_raw(json, &part);
 }
 
 

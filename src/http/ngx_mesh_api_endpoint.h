@@ -39,6 +39,11 @@ ngx_int_t ngx_mesh_api_endpoint_fill(ngx_mesh_api_call_t *call,
 void ngx_mesh_api_endpoint_show(ngx_mesh_json_t *json,
     ngx_mesh_endpoint_t *ep);
 
+/* "effective_weight" and, while it is less for its age alone, "warmup": the
+   part of that time which has passed; not serving: 0 */
+void ngx_mesh_api_endpoint_weight(ngx_mesh_json_t *json,
+    ngx_mesh_endpoint_t *ep, ngx_uint_t serving);
+
 /* {metadata, spec, override, status}; "laid" becomes the override */
 ngx_int_t ngx_mesh_api_endpoint_object(ngx_mesh_api_call_t *call,
     ngx_mesh_store_item_t *item, ngx_pool_t *pool,

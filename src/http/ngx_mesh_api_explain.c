@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_mesh_codec.h"
+#include "ngx_mesh_api_endpoint.h"
 #include "ngx_mesh_api_route.h"
 #include "ngx_mesh_table.h"
 
@@ -569,6 +570,7 @@ ngx_mesh_api_explain_endpoints(ngx_mesh_api_call_t *call,
                    : (ep->protocol.len
                       && !ngx_mesh_api_equal(&ep->protocol, &e->protocol))
                      ? "protocol"
+                   : ep->drain ? "drain"
                    : (ep->down || ep->weight == 0) ? "down" : NULL;
 
         n += (excluded == NULL);
@@ -627,8 +629,7 @@ ngx_mesh_api_explain_endpoint(ngx_mesh_api_call_t *call,
         ngx_mesh_json_bool(json, 1);
     }
 
-    ngx_mesh_json_key(json, "effective_weight");
-    ngx_mesh_json_number(json, excluded ? 0 : ep->weight);
+    ngx_mesh_api_endpoint_weight(json, ep, excluded == NULL);
 
     if (excluded) {
         ngx_mesh_json_key(json, "excluded_by");

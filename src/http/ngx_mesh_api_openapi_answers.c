@@ -66,7 +66,8 @@ char  ngx_mesh_api_answer_schemas[] =
       "\"#/components/schemas/Override\"},\"status\":{\"type\":\"object\""
       ",\"additionalProperties\":false,\"properties\":{\"serving\":{"
       "\"type\":\"boolean\"},\"draining\":{\"type\":\"boolean\"},"
-      "\"effective_weight\":{\"type\":\"integer\"}}}}},"
+      "\"effective_weight\":{\"type\":\"integer\"},\"warmup\":{"
+      "\"type\":\"number\"},\"suspect\":{\"type\":\"boolean\"}}}}},"
 
     "\"OverrideObject\":{\"type\":\"object\",\"description\":"
       "\"all of these, unless \\\"fields\\\" are named\","
@@ -200,7 +201,8 @@ char  ngx_mesh_api_answer_schemas[] =
       "\"owner\",\"effective_weight\"],\"properties\":{\"id\":{\"type\":"
       "\"string\"},\"address\":{\"type\":\"string\"},\"owner\":{\"type\":"
       "\"string\"},\"backup\":{\"type\":\"boolean\"},\"effective_weight\""
-      ":{\"type\":\"integer\"},\"excluded_by\":{\"type\":\"string\"}}}},"
+      ":{\"type\":\"integer\"},\"warmup\":{\"type\":\"number\"},"
+      "\"excluded_by\":{\"type\":\"string\"}}}},"
       "\"fallback\":{\"$ref\":\"#/components/schemas/Destination\"}}},"
 
     "\"Revisions\":{\"type\":\"object\",\"additionalProperties\":false,"

@@ -83,7 +83,6 @@ static ngx_int_t ngx_mesh_live_endpoint(ngx_mesh_live_read_t *read,
     ngx_mesh_endpoint_t *ep, ngx_pool_t *pool);
 static ngx_uint_t ngx_mesh_live_better(ngx_mesh_endpoint_t *ep,
     ngx_mesh_endpoint_t *than);
-static void ngx_mesh_live_weight(ngx_mesh_endpoint_t *ep, ngx_uint_t weight);
 static ngx_uint_t ngx_mesh_live_rank(ngx_str_t *owner);
 
 
@@ -680,7 +679,7 @@ ngx_mesh_live_endpoint(ngx_mesh_live_read_t *read, ngx_mesh_store_item_t *item,
             && ngx_mesh_item_override_read(&laid[*next], &override) == NGX_OK)
         {
             if (override.weighted) {
-                ngx_mesh_live_weight(ep, override.weight);
+                ngx_mesh_endpoint_reweigh(ep, override.weight);
             }
 
             if (override.drain || override.disabled) {
@@ -737,22 +736,6 @@ ngx_mesh_live_better(ngx_mesh_endpoint_t *ep, ngx_mesh_endpoint_t *than)
     }
 
     return than->down && !ep->down;
-}
-
-
-/* a weight of its own while it warms up stays the same share */
-
-static void
-ngx_mesh_live_weight(ngx_mesh_endpoint_t *ep, ngx_uint_t weight)
-{
-    uint64_t  part;
-
-    if (ep->warmup_weight && ep->weight) {
-        part = (uint64_t) ep->warmup_weight * weight / ep->weight;
-        ep->warmup_weight = (ngx_uint_t) ngx_max(part, 1);
-    }
-
-    ep->weight = weight;
 }
 
 

@@ -777,3 +777,17 @@ ngx_mesh_endpoint_weight(ngx_mesh_endpoint_t *ep, uint64_t now)
 
     return ngx_max(weight, 1);
 }
+
+
+void
+ngx_mesh_endpoint_reweigh(ngx_mesh_endpoint_t *ep, ngx_uint_t weight)
+{
+    uint64_t  part;
+
+    if (ep->warmup_weight && ep->weight) {
+        part = (uint64_t) ep->warmup_weight * weight / ep->weight;
+        ep->warmup_weight = (ngx_uint_t) ngx_max(part, 1);
+    }
+
+    ep->weight = weight;
+}

@@ -105,6 +105,9 @@ ngx_uint_t ngx_mesh_table_grouped(ngx_mesh_table_t *table,
  */
 ngx_uint_t ngx_mesh_endpoint_weight(ngx_mesh_endpoint_t *ep, uint64_t now);
 
+/* another weight; what it is while it warms up stays the same part of it */
+void ngx_mesh_endpoint_reweigh(ngx_mesh_endpoint_t *ep, ngx_uint_t weight);
+
 /*
  * Splits a key into its parts; they point into the name.  NGX_DECLINED when
  * the interface would be empty.
