@@ -16,6 +16,9 @@ Mesh::Unit::run('reconcile',
                    src/registry/ngx_mesh_reconcile*.c
                    src/table/ngx_mesh_store*.c src/table/ngx_mesh_item.c
                    src/table/ngx_mesh_item_found.c
+                   src/table/ngx_mesh_learned.c src/table/ngx_mesh_part.c
+                   src/table/ngx_mesh_operator.c
+                   src/table/ngx_mesh_rule_record.c
                    src/table/ngx_mesh_table.c)],
     rooms => [qw(table registry)],
 );

@@ -5,6 +5,7 @@
 
 
 #include "ngx_mesh_reconcile.h"
+#include "ngx_mesh_operator.h"
 
 
 /*
@@ -454,7 +455,7 @@ ngx_mesh_plan_number(ngx_mesh_plan_t *plan)
             number++;
             item = ngx_mesh_plan_service(plan, &entry[i].service);
 
-            exempt = (item
+            exempt = (item && !ngx_mesh_learned_owns(item)
                       && ngx_mesh_item_service_read(item, &service) == NGX_OK
                       && !ngx_mesh_plan_listed(&service.registries,
                                                &plan->owner));
@@ -708,14 +709,12 @@ ngx_mesh_plan_leave(ngx_mesh_plan_t *plan, ngx_mesh_store_item_t *item,
         return ngx_mesh_plan_remove(plan, item);
     }
 
-    service->owner = heir;
-
     op = ngx_array_push(&plan->ops);
     if (op == NULL) {
         return NGX_ERROR;
     }
 
-    return ngx_mesh_item_put_service(op, service, plan->pool);
+    return ngx_mesh_item_leave_service(op, item, &heir, plan->pool);
 }
 
 

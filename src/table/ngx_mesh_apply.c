@@ -45,8 +45,7 @@ static ngx_uint_t ngx_mesh_apply_has(ngx_mesh_apply_t *apply,
 static ngx_int_t ngx_mesh_apply_removals(ngx_mesh_store_t *store,
     ngx_mesh_apply_t *apply);
 static ngx_int_t ngx_mesh_apply_gone(ngx_mesh_apply_t *apply,
-    ngx_mesh_service_t *service, ngx_mesh_store_item_t *item,
-    ngx_array_t *items);
+    ngx_mesh_store_item_t *item, ngx_array_t *items);
 static ngx_uint_t ngx_mesh_apply_first(ngx_array_t *items, ngx_str_t *key);
 static ngx_int_t ngx_mesh_apply_remove(ngx_mesh_apply_t *apply,
     ngx_mesh_store_item_t *item);
@@ -303,7 +302,7 @@ ngx_mesh_apply_removals(ngx_mesh_store_t *store, ngx_mesh_apply_t *apply)
         if (ngx_mesh_item_service_read(&item[i], &service) == NGX_OK
             && ngx_mesh_table_equal(&service.owner, &ngx_mesh_owner_config)
             && !ngx_mesh_apply_has(apply, &item[i])
-            && ngx_mesh_apply_gone(apply, &service, &item[i], items) != NGX_OK)
+            && ngx_mesh_apply_gone(apply, &item[i], items) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -329,8 +328,8 @@ ngx_mesh_apply_removals(ngx_mesh_store_t *store, ngx_mesh_apply_t *apply)
 /* a service with endpoints of others is left to the first of them */
 
 static ngx_int_t
-ngx_mesh_apply_gone(ngx_mesh_apply_t *apply, ngx_mesh_service_t *service,
-    ngx_mesh_store_item_t *item, ngx_array_t *items)
+ngx_mesh_apply_gone(ngx_mesh_apply_t *apply, ngx_mesh_store_item_t *item,
+    ngx_array_t *items)
 {
     ngx_str_t               key, id, owner;
     ngx_uint_t              i;
@@ -350,14 +349,12 @@ ngx_mesh_apply_gone(ngx_mesh_apply_t *apply, ngx_mesh_service_t *service,
         }
 
         if (!ngx_mesh_table_equal(&owner, &ngx_mesh_owner_config)) {
-            service->owner = owner;
-
             op = ngx_array_push(&apply->ops);
             if (op == NULL) {
                 return NGX_ERROR;
             }
 
-            return ngx_mesh_item_put_service(op, service, apply->pool);
+            return ngx_mesh_item_leave_service(op, item, &owner, apply->pool);
         }
     }
 

@@ -719,6 +719,35 @@ ngx_mesh_item_put_service(ngx_mesh_store_op_t *op, ngx_mesh_service_t *service,
 
 
 ngx_int_t
+ngx_mesh_item_leave_service(ngx_mesh_store_op_t *op,
+    ngx_mesh_store_item_t *item, ngx_str_t *owner, ngx_pool_t *pool)
+{
+    ngx_mesh_service_t  service, plain;
+
+    if (ngx_mesh_item_service_read(item, &service) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_mesh_table_equal(owner, &ngx_mesh_owner_config)
+        || ngx_mesh_table_equal(owner, &ngx_mesh_owner_api))
+    {
+        plain = service;
+
+    } else {
+        ngx_memzero(&plain, sizeof(ngx_mesh_service_t));
+        plain.name = service.name;
+        plain.group = service.group;
+        plain.interface = service.interface;
+        plain.version = service.version;
+    }
+
+    plain.owner = *owner;
+
+    return ngx_mesh_item_put_service(op, &plain, pool);
+}
+
+
+ngx_int_t
 ngx_mesh_item_put_endpoint(ngx_mesh_store_op_t *op,
     ngx_mesh_service_t *service, ngx_mesh_endpoint_t *ep, ngx_pool_t *pool)
 {

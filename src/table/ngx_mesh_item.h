@@ -155,6 +155,12 @@ void ngx_mesh_expire(void);
 /* the op that puts a value there, its bytes from the pool */
 ngx_int_t ngx_mesh_item_put_service(ngx_mesh_store_op_t *op,
     ngx_mesh_service_t *service, ngx_pool_t *pool);
+
+/* the same of a service that is another owner's from now on; for a registry
+   nothing is left of what was said of it before */
+ngx_int_t ngx_mesh_item_leave_service(ngx_mesh_store_op_t *op,
+    ngx_mesh_store_item_t *item, ngx_str_t *owner, ngx_pool_t *pool);
+
 ngx_int_t ngx_mesh_item_put_endpoint(ngx_mesh_store_op_t *op,
     ngx_mesh_service_t *service, ngx_mesh_endpoint_t *ep, ngx_pool_t *pool);
 ngx_int_t ngx_mesh_item_put_override(ngx_mesh_store_op_t *op,

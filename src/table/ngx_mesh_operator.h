@@ -60,6 +60,27 @@ ngx_uint_t ngx_mesh_operator_restore(ngx_mesh_store_t *store,
     ngx_log_t *log);
 
 
+/*
+ * ngx_mesh_learned.c: the same of what registries said and callers wanted,
+ * which has a journal of its own.  An item whose place configuration or
+ * operator have taken is left out.
+ */
+
+ngx_uint_t ngx_mesh_learned_owns(ngx_mesh_store_item_t *item);
+
+/* the same, and by which registry; empty: by callers */
+ngx_uint_t ngx_mesh_learned_owner(ngx_mesh_store_item_t *item,
+    ngx_str_t *owner);
+
+ngx_int_t ngx_mesh_learned_items(ngx_mesh_store_t *store, ngx_pool_t *pool,
+    ngx_array_t *items, uint64_t *revision);
+ngx_int_t ngx_mesh_learned_changed(ngx_mesh_store_t *store, uint64_t since,
+    uint64_t *revision, ngx_log_t *log);
+ngx_uint_t ngx_mesh_learned_restore(ngx_mesh_store_t *store,
+    ngx_mesh_store_item_t *items, ngx_uint_t n, uint64_t fresh,
+    ngx_mesh_store_result_t *result, ngx_log_t *log);
+
+
 /* ngx_mesh_live.c: another zone's table, which this process does not use */
 ngx_int_t ngx_mesh_live_attach(ngx_mesh_store_t *store, void *region,
     size_t size, ngx_slab_pool_t *shpool);

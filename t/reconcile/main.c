@@ -8,6 +8,7 @@
 
 
 #include "reconcile.h"
+#include "ngx_mesh_operator.h"
 
 
 static void
@@ -259,6 +260,76 @@ test_forget(void)
 }
 
 
+/* what registries said and what an operator did are two journals */
+
+static void
+test_journals(void)
+{
+    uint64_t                  learned, made, now;
+    ngx_pool_t               *pool;
+    ngx_array_t               items, own;
+    ngx_mesh_store_result_t   result;
+
+    fresh();
+    pool = ngx_create_pool(1024, NULL);
+
+    (void) set(0, "1 2 :2 7");
+    (void) set(1, "2 3");
+    (void) other_service("a.B:2", &ngx_mesh_owner_api, "");
+    (void) other_endpoint("a.B", "9", &ngx_mesh_owner_api);
+    (void) other_service("c.D", &ngx_mesh_owner_config, "");
+
+    (void) ngx_mesh_learned_items(&stub_store, pool, &items, &learned);
+    (void) ngx_mesh_operator_items(&stub_store, pool, &own, &made);
+    ok(items.nelts == 8 && own.nelts == 2, "what is whose");
+
+    now = 0;
+    ok(ngx_mesh_operator_changed(&stub_store, made, &now, NULL) == NGX_DECLINED
+       && ngx_mesh_learned_changed(&stub_store, learned, &now, NULL)
+          == NGX_DECLINED, "nothing has changed");
+
+    (void) set(1, "2 3 4");
+    (void) set(1, "2 3");
+    ok(ngx_mesh_operator_changed(&stub_store, made, &now, NULL) == NGX_DECLINED
+       && ngx_mesh_learned_changed(&stub_store, learned, &now, NULL) == NGX_OK,
+       "a registry came and went");
+
+    made = ngx_mesh_store_revision(&stub_store);
+    (void) other_service("a.B:2", &ngx_mesh_owner_api, "r0");
+    (void) other_endpoint("a.B", "9", &ngx_mesh_owner_api);
+    ok(ngx_mesh_operator_changed(&stub_store, made, &now, NULL) == NGX_OK,
+       "an operator did something");
+
+    stub_init(1 << 20);
+    ok(ngx_mesh_operator_restore(&stub_store, own.elts, own.nelts, 100, 0, 0,
+                                 &result, NULL) == NGX_MESH_STORE_OK
+       && ngx_mesh_learned_restore(&stub_store, items.elts, items.nelts,
+                                   learned, &result, NULL)
+          == NGX_MESH_STORE_OK, "a start without any table");
+    table_is("a.B(r0) r0.1 r0.2 r1.2 r1.3 api.9 a.B:2(api) r0.7",
+             "... has all that was there");
+    ok(answer(0)->found == 3 && answer(1)->found == 2, "... and was said");
+
+    own.nelts = 0;
+    (void) ngx_mesh_operator_restore(&stub_store, own.elts, own.nelts, 0, 0,
+                                     0, &result, NULL);
+    table_is("a.B(r0) r0.1 r0.2 r1.2 r1.3 a.B:2(r0) r0.7",
+             "a rollback leaves services to registries");
+
+    own.nelts = 2;
+    (void) ngx_mesh_operator_restore(&stub_store, own.elts, own.nelts, 0, 0,
+                                     0, &result, NULL);
+    table_is("a.B(r0) r0.1 r0.2 r1.2 r1.3 api.9 a.B:2(api) r0.7",
+             "... and takes them back");
+
+    (void) ngx_mesh_learned_restore(&stub_store, items.elts, 0, 0, &result,
+                                    NULL);
+    table_is("a.B(api) api.9 a.B:2(api)", "another instance knew of none");
+
+    ngx_destroy_pool(pool);
+}
+
+
 static void
 test_memory(void)
 {
@@ -298,6 +369,7 @@ main(int argc, char *argv[])
     test_full();
     test_forget();
     test_guard();
+    test_journals();
     test_memory();
 
     fresh();

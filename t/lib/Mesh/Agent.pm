@@ -26,8 +26,9 @@ sub import { goto &Exporter::import }
 my $tool;
 
 my @sources = qw(t/unit/*.c t/table/stub.c t/journal/*.c
-                 src/table/ngx_mesh_journal.c src/table/ngx_mesh_operator.c
-                 src/table/ngx_mesh_item.c src/table/ngx_mesh_table.c
+                 src/table/ngx_mesh_journal.c src/table/ngx_mesh_part.c
+                 src/table/ngx_mesh_operator.c src/table/ngx_mesh_learned.c
+                 src/table/ngx_mesh_item.c src/table/ngx_mesh_item_found.c src/table/ngx_mesh_table.c
                  src/table/ngx_mesh_rule_record.c src/table/ngx_mesh_store*.c);
 
 

@@ -1,0 +1,109 @@
+
+/*
+ * Copyright (C) nginx-mesh authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_mesh_operator.h"
+#include "ngx_mesh_part.h"
+#include "ngx_mesh_table_int.h"
+
+
+static ngx_uint_t ngx_mesh_learned_takes(ngx_mesh_store_item_t *item);
+
+
+static ngx_mesh_part_t  ngx_mesh_learned_part = {
+    { NGX_MESH_ITEM_SERVICE, NGX_MESH_ITEM_ENDPOINT, NGX_MESH_ITEM_WANT,
+      NGX_MESH_ITEM_ANSWER },
+    ngx_mesh_learned_owns,
+    ngx_mesh_learned_takes
+};
+
+
+ngx_uint_t
+ngx_mesh_learned_owner(ngx_mesh_store_item_t *item, ngx_str_t *owner)
+{
+    ngx_str_t           service, id;
+    ngx_mesh_answer_t   answer;
+    ngx_mesh_service_t  s;
+
+    ngx_str_null(owner);
+
+    switch (item->type) {
+
+    case NGX_MESH_ITEM_SERVICE:
+        if (ngx_mesh_item_service_read(item, &s) != NGX_OK) {
+            return 0;
+        }
+
+        *owner = s.owner;
+        break;
+
+    case NGX_MESH_ITEM_ENDPOINT:
+        if (ngx_mesh_item_split(&item->key, &service, &id, owner) != NGX_OK) {
+            return 0;
+        }
+
+        break;
+
+    case NGX_MESH_ITEM_WANT:
+        return 1;
+
+    case NGX_MESH_ITEM_ANSWER:
+        return item->removed
+               || ngx_mesh_item_answer_read(item, &service, owner, &answer)
+                  == NGX_OK;
+
+    default:
+        return 0;
+    }
+
+    return !ngx_mesh_table_equal(owner, &ngx_mesh_owner_config)
+           && !ngx_mesh_table_equal(owner, &ngx_mesh_owner_api);
+}
+
+
+ngx_uint_t
+ngx_mesh_learned_owns(ngx_mesh_store_item_t *item)
+{
+    ngx_str_t  owner;
+
+    return ngx_mesh_learned_owner(item, &owner);
+}
+
+
+static ngx_uint_t
+ngx_mesh_learned_takes(ngx_mesh_store_item_t *item)
+{
+    return 0;
+}
+
+
+ngx_int_t
+ngx_mesh_learned_items(ngx_mesh_store_t *store, ngx_pool_t *pool,
+    ngx_array_t *items, uint64_t *revision)
+{
+    return ngx_mesh_part_items(&ngx_mesh_learned_part, store, pool, items,
+                               revision);
+}
+
+
+ngx_int_t
+ngx_mesh_learned_changed(ngx_mesh_store_t *store, uint64_t since,
+    uint64_t *revision, ngx_log_t *log)
+{
+    return ngx_mesh_part_changed(&ngx_mesh_learned_part, store, since,
+                                 revision, log);
+}
+
+
+ngx_uint_t
+ngx_mesh_learned_restore(ngx_mesh_store_t *store,
+    ngx_mesh_store_item_t *items, ngx_uint_t n, uint64_t fresh,
+    ngx_mesh_store_result_t *result, ngx_log_t *log)
+{
+    return ngx_mesh_part_restore(&ngx_mesh_learned_part, store, items, n,
+                                 fresh, 0, 0, result, log);
+}
