@@ -5,7 +5,6 @@
 
 
 #include "ngx_mesh_registry_int.h"
-#include "ngx_mesh_discovery.h"
 #include "ngx_mesh_metrics.h"
 
 
@@ -214,6 +213,10 @@ ngx_mesh_agent_beat_handler(ngx_event_t *ev)
         ngx_mesh_lease_raise(&agent->lease, 0);
         ngx_mesh_registry_tasks(agent->lease.dir, 1);
         ngx_mesh_agent_woken();
+
+        if (ngx_mesh_agent_writes()) {
+            ngx_mesh_agent_learned_write(&agent->lease, 0);
+        }
     }
 
     if (agent->beats == NGX_MESH_AGENT_HEALTHY) {
@@ -415,6 +418,7 @@ ngx_mesh_agent_lease(void)
     ngx_mesh_agent_show(&region->holder);
     region->fence = agent->lease.fence;
 
+    ngx_mesh_agent_learned_adopt(&agent->lease);
     ngx_mesh_agent_journal_adopt(&agent->lease);
     ngx_mesh_registry_job_tidy(agent->lease.dir);
 
@@ -467,6 +471,7 @@ ngx_mesh_agent_stop(void)
 
     if (ngx_mesh_agent_writes()) {
         ngx_mesh_agent_journal_write(&agent->lease);
+        ngx_mesh_agent_learned_write(&agent->lease, 1);
     }
 
     ngx_mesh_agent_lose(NGX_MESH_LEASE_NONE);
@@ -515,6 +520,7 @@ ngx_mesh_agent_exit(void)
 
     if (ngx_mesh_agent_writes()) {
         ngx_mesh_agent_journal_write(&agent->lease);
+        ngx_mesh_agent_learned_write(&agent->lease, 1);
     }
 
     ngx_mesh_agent_lose(NGX_MESH_LEASE_NONE);

@@ -19,8 +19,6 @@ static ngx_uint_t                 ngx_mesh_agent_known;
 static ngx_err_t                  ngx_mesh_agent_unread;
 
 
-static ngx_uint_t ngx_mesh_agent_journal_ours(
-    ngx_mesh_journal_header_t *header);
 static void ngx_mesh_agent_journal_follow(ngx_mesh_journal_t *journal,
     ngx_pool_t *pool);
 static ngx_err_t ngx_mesh_agent_journal_import(ngx_mesh_journal_t *journal,
@@ -123,9 +121,9 @@ ngx_mesh_agent_journal_follow(ngx_mesh_journal_t *journal, ngx_pool_t *pool)
 }
 
 
-/* made of this table, or of the one it was copied from, which say no less */
+/* they say no less */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_mesh_agent_journal_ours(ngx_mesh_journal_header_t *header)
 {
     return header->epoch == ngx_mesh_store_epoch(ngx_mesh_live())
@@ -230,6 +228,8 @@ ngx_mesh_agent_journal_fill(ngx_mesh_core_conf_t *ccf, ngx_log_t *log)
     if (pool) {
         ngx_destroy_pool(pool);
     }
+
+    ngx_mesh_agent_learned_fill(ccf, dir, log);
 
     (void) close(dir);
 }

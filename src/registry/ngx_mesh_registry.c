@@ -25,6 +25,8 @@ static ngx_int_t ngx_mesh_registry_eventfds(ngx_log_t *log);
 static void ngx_mesh_registry_moved(ngx_mesh_core_conf_t *ccf);
 static void ngx_mesh_registry_copy(ngx_mesh_registry_region_t *old,
     ngx_mesh_zone_t *zone, ngx_log_t *log);
+static void ngx_mesh_registry_copy_learned(ngx_mesh_registry_region_t *old,
+    ngx_mesh_store_t *store, ngx_log_t *log);
 static void ngx_mesh_registry_start(ngx_mesh_core_conf_t *ccf);
 static void ngx_mesh_registry_woken(ngx_event_t *ev);
 static void ngx_mesh_registry_poll(ngx_event_t *ev);
@@ -235,6 +237,8 @@ ngx_mesh_registry_copy(ngx_mesh_registry_region_t *old, ngx_mesh_zone_t *zone,
         region->sequence = old->sequence;
         region->moved = (old->moved || old->path != region->path);
 
+        ngx_mesh_registry_copy_learned(old, &store, log);
+
     } else {
 
         /* the last that the old agent writes is all there is left */
@@ -245,6 +249,42 @@ ngx_mesh_registry_copy(ngx_mesh_registry_region_t *old, ngx_mesh_zone_t *zone,
                       "mesh: the operator's changes do not fit into the new "
                       "zone: %uzk are needed, %uzk free",
                       result.needed / 1024 + 1, result.free / 1024);
+    }
+
+    ngx_destroy_pool(pool);
+}
+
+
+/* registries will say it again, if there is no room for it */
+
+static void
+ngx_mesh_registry_copy_learned(ngx_mesh_registry_region_t *old,
+    ngx_mesh_store_t *store, ngx_log_t *log)
+{
+    uint64_t                  revision;
+    ngx_uint_t                rc;
+    ngx_pool_t               *pool;
+    ngx_array_t               items;
+    ngx_mesh_store_result_t   result;
+
+    pool = ngx_create_pool(16384, log);
+    if (pool == NULL) {
+        return;
+    }
+
+    if (ngx_mesh_learned_items(store, pool, &items, &revision) == NGX_OK) {
+
+        rc = ngx_mesh_learned_restore(ngx_mesh_live(), items.elts, items.nelts,
+                                      revision, &result, log);
+
+        if (rc == NGX_MESH_STORE_OK || rc == NGX_MESH_STORE_SAME) {
+            ngx_mesh_registry_region->learned_sequence = old->learned_sequence;
+
+        } else {
+            ngx_log_error(NGX_LOG_ERR, log, 0,
+                          "mesh: what registries said does not fit into the "
+                          "new zone, they are asked again");
+        }
     }
 
     ngx_destroy_pool(pool);

@@ -14,6 +14,7 @@
 #include "ngx_mesh.h"
 #include "ngx_mesh_journal.h"
 #include "ngx_mesh_registry.h"
+#include "ngx_mesh_discovery.h"
 
 
 /* private to the room: the agent's part of the zone, and who shares it */
@@ -110,6 +111,11 @@ typedef struct {
     ngx_atomic_t               errors;
     ngx_atomic_t               error;
     ngx_atomic_t               error_since;
+
+    /* the same of what registries said */
+    ngx_atomic_t               learned_sequence;
+    ngx_atomic_t               learned;
+    ngx_atomic_t               learned_written;
 
     /* odd while it is written */
     ngx_atomic_t               noting;
@@ -232,6 +238,21 @@ void ngx_mesh_agent_journal_fill(ngx_mesh_core_conf_t *ccf, ngx_log_t *log);
 
 /* 0: all is well */
 void ngx_mesh_agent_journal_state(ngx_err_t err, char *what);
+
+/* whether it was made of this table, or of the one this was copied from */
+ngx_uint_t ngx_mesh_agent_journal_ours(ngx_mesh_journal_header_t *header);
+
+
+/* ngx_mesh_agent_learned.c: the same for what registries said */
+
+/* before the operator's, which takes the place of it */
+void ngx_mesh_agent_learned_adopt(ngx_mesh_lease_t *lease);
+
+/* once a second; "last": there will not be another time */
+void ngx_mesh_agent_learned_write(ngx_mesh_lease_t *lease, ngx_uint_t last);
+
+void ngx_mesh_agent_learned_fill(ngx_mesh_core_conf_t *ccf, int dir,
+    ngx_log_t *log);
 
 
 #endif /* _NGX_MESH_REGISTRY_INT_H_INCLUDED_ */
