@@ -539,6 +539,7 @@ ngx_mesh_proxy_woken(void *data)
 static void
 ngx_mesh_park_scan(void)
 {
+    uint64_t                 begun;
     ngx_uint_t               begins;
     ngx_queue_t             *q;
     ngx_mesh_park_t         *pk;
@@ -547,6 +548,7 @@ ngx_mesh_park_scan(void)
 
     pk = &ngx_mesh_park;
 
+    begun = ngx_mesh_park_clock();
     begins = ngx_mesh_want_begins();
 
     pk->seen = ngx_mesh_live_revision();
@@ -574,6 +576,7 @@ ngx_mesh_park_scan(void)
     }
 
     pk->begins = begins;
+    pk->look = begun + (ngx_mesh_park_clock() - begun) * NGX_MESH_PARK_LOAD;
 }
 
 
@@ -627,7 +630,7 @@ ngx_mesh_park_again_handler(ngx_event_t *ev)
 void
 ngx_mesh_park_tick(void)
 {
-    if (ngx_mesh_park.late) {
+    if (ngx_mesh_park.late && ngx_mesh_now() >= ngx_mesh_park.look) {
         ngx_mesh_park_scan();
     }
 

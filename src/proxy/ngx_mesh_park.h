@@ -14,6 +14,10 @@
 /* private to ngx_mesh_park*.c: calls that wait for a service */
 
 
+/* what may take long has to wait for so many times as long as it took last */
+#define NGX_MESH_PARK_LOAD  20
+
+
 /* an interface that calls wait for, or that is to be wanted */
 
 typedef struct {
@@ -53,7 +57,8 @@ typedef struct {
 
     uint64_t                  seen;        /* revision */
     ngx_uint_t                begins;
-    ngx_uint_t                late;        /* the next tick looks */
+    ngx_uint_t                late;        /* the next tick looks, */
+    uint64_t                  look;        /* us, but not before */
 
     uint64_t                  full;        /* no more wanted at this revision */
     ngx_mesh_counter_e        why;
@@ -92,6 +97,9 @@ ngx_int_t ngx_mesh_park_want(ngx_str_t *interface);
 
 /* wants what is to be wanted, if it is time */
 void ngx_mesh_park_want_handler(ngx_event_t *ev);
+
+/* us, really now */
+uint64_t ngx_mesh_park_clock(void);
 
 
 #endif /* _NGX_MESH_PARK_H_INCLUDED_ */

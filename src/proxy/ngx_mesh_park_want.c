@@ -19,15 +19,13 @@
 #define NGX_MESH_PARK_RATE      128
 #define NGX_MESH_PARK_WAITING   128
 
-/* us between commits, and how many times as long as the last one took */
+/* us between commits at least */
 #define NGX_MESH_PARK_INTERVAL  10000
-#define NGX_MESH_PARK_LOAD      20
 
 
 static void ngx_mesh_park_want_refill(void);
 static ngx_uint_t ngx_mesh_park_want_commit(ngx_uint_t *n);
 static void ngx_mesh_park_want_asked(ngx_uint_t n, ngx_uint_t refused);
-static uint64_t ngx_mesh_park_want_clock(void);
 
 
 void
@@ -131,10 +129,10 @@ ngx_mesh_park_want_handler(ngx_event_t *ev)
         return;
     }
 
-    begun = ngx_mesh_park_want_clock();
+    begun = ngx_mesh_park_clock();
     asked = n;
     rc = ngx_mesh_park_want_commit(&asked);
-    took = ngx_mesh_park_want_clock() - begun;
+    took = ngx_mesh_park_clock() - begun;
 
     pk->after = begun + ngx_max(took * NGX_MESH_PARK_LOAD,
                                 NGX_MESH_PARK_INTERVAL);
@@ -242,8 +240,8 @@ ngx_mesh_park_want_asked(ngx_uint_t n, ngx_uint_t refused)
 }
 
 
-static uint64_t
-ngx_mesh_park_want_clock(void)
+uint64_t
+ngx_mesh_park_clock(void)
 {
     struct timespec  ts;
 

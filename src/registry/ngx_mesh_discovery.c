@@ -505,29 +505,20 @@ ngx_mesh_discovery_destroy(ngx_mesh_subscription_t *s, ngx_uint_t keep)
 void
 ngx_mesh_discovery_catalog(ngx_mesh_source_t *source, ngx_array_t *names)
 {
-    u_char                   *p, *last;
     ngx_str_t                *name;
     ngx_uint_t                i;
     ngx_rbtree_node_t        *node;
     ngx_mesh_interest_t       interest;
     ngx_mesh_subscription_t  *s;
 
+    ngx_mesh_registry_expect(source, names);
+
     ngx_mesh_discovery.catalogs++;
     name = names->elts;
 
     for (i = 0; i < names->nelts; i++) {
 
-        /* these would be taken for group and version */
-
-        last = name[i].data + name[i].len;
-
-        for (p = name[i].data; p < last; p++) {
-            if (*p == '/' || *p == ':' || *p == '*' || *p <= ' ') {
-                break;
-            }
-        }
-
-        if (p != last || name[i].len == 0) {
+        if (!ngx_mesh_discovery_usable(&name[i])) {
             continue;
         }
 

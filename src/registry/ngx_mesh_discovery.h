@@ -228,6 +228,9 @@ void ngx_mesh_source_share(ngx_mesh_source_t *source, int64_t endpoints,
 void ngx_mesh_discovery_catalog(ngx_mesh_source_t *source,
     ngx_array_t *names /* ngx_str_t */);
 
+/* before it: calls wait for what is new in the catalog */
+void ngx_mesh_registry_expect(ngx_mesh_source_t *source, ngx_array_t *names);
+
 ngx_mesh_subscription_t *ngx_mesh_discovery_find(ngx_mesh_source_t *source,
     ngx_str_t *interface);
 
@@ -275,6 +278,25 @@ ngx_uint_t ngx_mesh_interest_allows(ngx_mesh_interest_t *interest,
 /* whether the subscription is about the same applications and protocol */
 ngx_uint_t ngx_mesh_interest_same(ngx_mesh_interest_t *interest,
     ngx_mesh_subscription_t *s);
+
+
+/* whether it can be an interface, and would not be taken for more than one */
+
+static ngx_inline ngx_uint_t
+ngx_mesh_discovery_usable(ngx_str_t *name)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        if (name->data[i] == '/' || name->data[i] == ':'
+            || name->data[i] == '*' || name->data[i] <= ' ')
+        {
+            return 0;
+        }
+    }
+
+    return name->len != 0;
+}
 
 
 /* takes the first of names with commas between them off the list; 0: there is

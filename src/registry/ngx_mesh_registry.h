@@ -171,6 +171,7 @@ typedef struct {
     uint64_t                   error_time;
     uint64_t                   since;        /* of the state */
     uint64_t                   heard;        /* last good answer */
+    uint64_t                   catalog;      /* last list of all it has */
     uint64_t                   index;        /* its own counter, if any */
     uint64_t                   backoff;      /* ms until the next try, at the
                                                 time it was set; 0: none */

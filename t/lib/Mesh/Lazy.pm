@@ -8,7 +8,7 @@ use warnings;
 
 use Exporter qw(import);
 
-use Mesh::Calls;
+use Mesh::Api qw(enc);
 use Mesh::Test qw(wait_for);
 
 our @EXPORT = qw(lazy_conf gives parked metric wait_for);
@@ -59,7 +59,7 @@ CONF
 sub gives {
     my ($t, $service, @peers) = @_;
 
-    my $r = $t->http(PUT => "/api/1/services/$service/endpoints",
+    my $r = $t->http(PUT => "/api/1/services/@{[enc($service)]}/endpoints",
         [ map { { address => '127.0.0.1', port => $_->port + 0 } } @peers ],
         port => 'http', headers => { 'content-type' => 'application/json' });
 
