@@ -355,6 +355,28 @@ sub many {
 }
 
 
+# records(): what is registered at this agent, for restore() to put back, with
+# TTL checks that pass
+
+sub records {
+    my ($self) = @_;
+    return $self->done('GET', '/v1/agent/services');
+}
+
+
+sub restore {
+    my ($self, $records, @ids) = @_;
+
+    for my $id (@ids ? @ids : sort keys %$records) {
+        my $r = $records->{$id};
+
+        $self->register($id, $r->{Service}, $r->{Port}, ttl => 16,
+                        address => $r->{Address}, tags => $r->{Tags},
+                        meta => $r->{Meta});
+    }
+}
+
+
 # as Dubbo 2.7 and 3.x register the URL of a provider; 16 is their TTL
 
 sub dubbo {

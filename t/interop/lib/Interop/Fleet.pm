@@ -241,6 +241,47 @@ sub die_now {
 }
 
 
+# the helper process of nginx that talks to registries
+
+sub agent { my ($pid) = $_[0]{t}->children(qr/mesh agent process/); $pid }
+
+
+# trouble(what, sub): the load goes on meanwhile, and all still answer
+
+sub trouble {
+    my ($self, $what, $sub) = @_;
+
+    $sub->();
+    ok($self->serve(sort keys %{ $self->{providers} }), $what);
+    $self->lap($what);
+}
+
+
+# until the agent is another, and works: what it hears of a registry counts
+
+sub agent_trouble {
+    my ($self, $gone, $back) = @_;
+
+    my $t = $self->{t};
+
+    $t->allow_log(qr/signal 9|agent/);
+
+    for my $signal (qw(KILL STOP)) {
+        my $old = $self->agent;
+
+        $t->signal($signal, $old);
+        ok(wait_for(sub { my $new = $self->agent;
+                          $new && $new != $old }, 20), "SIG$signal");
+
+        $gone->();
+        ok($self->serve('a'), 'the next agent hears of an end');
+        $back->();
+        ok($self->serve('a', 'b'), 'and of a beginning');
+        $self->lap("an agent after SIG$signal");
+    }
+}
+
+
 sub done {
     my ($self) = @_;
 
