@@ -42,10 +42,6 @@ static ngx_int_t ngx_mesh_consul_subscribe(ngx_mesh_subscription_t *s);
 static void ngx_mesh_consul_unsubscribe(ngx_mesh_subscription_t *s);
 static void ngx_mesh_consul_resync(ngx_mesh_source_t *source,
     ngx_mesh_subscription_t *s);
-static ngx_mesh_consul_watch_t *ngx_mesh_consul_watch(
-    ngx_mesh_consul_t *consul, ngx_pool_t *pool, ngx_str_t *path,
-    ngx_str_t *name);
-static void ngx_mesh_consul_again(ngx_mesh_consul_watch_t *w);
 static void ngx_mesh_consul_event(ngx_event_t *ev, void *data,
     ngx_event_handler_pt handler);
 static void ngx_mesh_consul_timer_handler(ngx_event_t *ev);
@@ -94,7 +90,6 @@ ngx_mesh_consul_start(ngx_mesh_source_t *source)
 {
     ngx_pool_t         *pool;
     ngx_mesh_consul_t  *consul;
-    static ngx_str_t    path = ngx_string("/v1/catalog/services");
     static ngx_str_t    nothing = ngx_null_string;
 
     pool = ngx_create_pool(4096, ngx_cycle->log);
@@ -124,7 +119,9 @@ ngx_mesh_consul_start(ngx_mesh_source_t *source)
 
     if (source->discovery == NGX_MESH_DISCOVERY_ALL) {
 
-        consul->catalog = ngx_mesh_consul_watch(consul, pool, &path, &nothing);
+        consul->catalog = ngx_mesh_consul_watch(consul, pool,
+                                                "/v1/catalog/services",
+                                                &nothing);
         if (consul->catalog == NULL) {
             ngx_mesh_consul_stop(source);
             return NGX_ERROR;
@@ -171,6 +168,7 @@ ngx_mesh_consul_slots(ngx_mesh_consul_t *consul)
     ngx_queue_init(&consul->ready);
     ngx_queue_init(&consul->watched);
     ngx_queue_init(&consul->rotated);
+    ngx_queue_init(&consul->apps);
 
     for (i = 0; i < consul->nslots; i++) {
         ngx_queue_insert_tail(&consul->free, &consul->slots[i].queue);
@@ -204,6 +202,8 @@ ngx_mesh_consul_stop(ngx_mesh_source_t *source)
         ngx_mesh_fetch_close(&consul->slots[i].fetch);
     }
 
+    ngx_mesh_metadata_forget(source);
+
     if (consul->header.data) {
         ngx_memzero(consul->header.data, consul->header.len);
         ngx_free(consul->header.data);
@@ -219,7 +219,6 @@ ngx_mesh_consul_subscribe(ngx_mesh_subscription_t *s)
 {
     ngx_mesh_consul_t        *consul;
     ngx_mesh_consul_watch_t  *w;
-    static ngx_str_t          path = ngx_string("/v1/health/service/");
 
     consul = s->source->data;
 
@@ -227,13 +226,33 @@ ngx_mesh_consul_subscribe(ngx_mesh_subscription_t *s)
         return NGX_ERROR;
     }
 
-    w = ngx_mesh_consul_watch(consul, s->pool, &path, &s->sn.str);
+    w = ngx_mesh_consul_watch(consul, s->pool, "/v1/health/service/",
+                              &s->sn.str);
     if (w == NULL) {
         return NGX_ERROR;
     }
 
     w->s = s;
+
+    if (ngx_mesh_consul_provided(w) != NGX_OK) {
+        ngx_mesh_consul_drop(w);
+        return NGX_ERROR;
+    }
+
     s->data = w;
+
+    ngx_mesh_consul_begin(w);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_mesh_consul_begin(ngx_mesh_consul_watch_t *w)
+{
+    ngx_mesh_consul_t  *consul;
+
+    consul = w->consul;
 
     /* the rest is put in order with the next tick */
 
@@ -243,8 +262,6 @@ ngx_mesh_consul_subscribe(ngx_mesh_subscription_t *s)
 
     ngx_mesh_consul_later(w, consul->ticks < 2
                              ? ngx_random() % NGX_MESH_CONSUL_SPREAD : 0);
-
-    return NGX_OK;
 }
 
 
@@ -261,9 +278,10 @@ ngx_mesh_consul_unsubscribe(ngx_mesh_subscription_t *s)
 static void
 ngx_mesh_consul_resync(ngx_mesh_source_t *source, ngx_mesh_subscription_t *s)
 {
-    ngx_uint_t          i;
-    ngx_queue_t        *q, *queue;
-    ngx_mesh_consul_t  *consul;
+    ngx_uint_t                i;
+    ngx_queue_t              *q, *queue;
+    ngx_mesh_consul_t        *consul;
+    ngx_mesh_consul_watch_t  *w;
 
     consul = source->data;
 
@@ -279,7 +297,13 @@ ngx_mesh_consul_resync(ngx_mesh_source_t *source, ngx_mesh_subscription_t *s)
     (void) ngx_mesh_consul_token(consul, 1);
 
     if (s) {
-        ngx_mesh_consul_again(s->data);
+        w = s->data;
+        ngx_mesh_consul_again(w);
+
+        for (i = 0; i < w->nlinks; i++) {
+            ngx_mesh_consul_again(w->links[i].app->watch);
+        }
+
         return;
     }
 
@@ -297,12 +321,11 @@ ngx_mesh_consul_resync(ngx_mesh_source_t *source, ngx_mesh_subscription_t *s)
 }
 
 
-/* all over again, as if nothing had been heard */
-
-static void
+void
 ngx_mesh_consul_again(ngx_mesh_consul_watch_t *w)
 {
     ngx_mesh_consul_cancel(w);
+    ngx_mesh_consul_keep(w, NULL);
 
     w->raw = 0;
     w->hash = 0;
@@ -317,11 +340,12 @@ ngx_mesh_consul_again(ngx_mesh_consul_watch_t *w)
 }
 
 
-static ngx_mesh_consul_watch_t *
-ngx_mesh_consul_watch(ngx_mesh_consul_t *consul, ngx_pool_t *pool,
-    ngx_str_t *path, ngx_str_t *name)
+ngx_mesh_consul_watch_t *
+ngx_mesh_consul_watch(ngx_mesh_consul_t *consul, ngx_pool_t *pool, char *path,
+    ngx_str_t *name)
 {
     u_char                   *p;
+    size_t                    len;
     uintptr_t                 escape;
     ngx_mesh_consul_watch_t  *w;
 
@@ -333,7 +357,8 @@ ngx_mesh_consul_watch(ngx_mesh_consul_t *consul, ngx_pool_t *pool,
     escape = ngx_escape_uri(NULL, name->data, name->len,
                             NGX_ESCAPE_URI_COMPONENT);
 
-    w->base = path->len + name->len + 2 * escape;
+    len = ngx_strlen(path);
+    w->base = len + name->len + 2 * escape;
 
     p = ngx_pnalloc(pool, w->base + consul->conf->query.len
                           + NGX_MESH_CONSUL_REST);
@@ -342,10 +367,11 @@ ngx_mesh_consul_watch(ngx_mesh_consul_t *consul, ngx_pool_t *pool,
     }
 
     w->path.data = p;
-    p = ngx_cpymem(p, path->data, path->len);
+    p = ngx_cpymem(p, path, len);
     (void) ngx_escape_uri(p, name->data, name->len, NGX_ESCAPE_URI_COMPONENT);
 
     w->consul = consul;
+    w->name = *name;
     w->held = NGX_MESH_CONSUL_UNHELD;
     w->addr = consul->current;
 
@@ -595,11 +621,11 @@ ngx_mesh_consul_cold(ngx_mesh_consul_t *consul, ngx_uint_t any)
     {
         w = ngx_queue_data(q, ngx_mesh_consul_watch_t, queue);
 
-        if (w->s == NULL) {
+        if (w == consul->catalog) {
             continue;
         }
 
-        if (!w->s->hot
+        if (!ngx_mesh_consul_called(w)
             && (any || ngx_current_msec - w->promoted > NGX_MESH_CONSUL_TENURE))
         {
             return w;
@@ -628,7 +654,7 @@ ngx_mesh_consul_hot(ngx_mesh_consul_t *consul, ngx_uint_t any)
     {
         w = ngx_queue_data(q, ngx_mesh_consul_watch_t, queue);
 
-        if (w->s == NULL || w->s->hot) {
+        if (ngx_mesh_consul_called(w)) {
             return w;
         }
 

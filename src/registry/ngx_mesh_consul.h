@@ -13,6 +13,7 @@
 #include <ngx_event.h>
 #include "ngx_mesh_discovery.h"
 #include "ngx_mesh_fetch.h"
+#include "ngx_mesh_metadata.h"
 #include "ngx_mesh_consul_rule.h"
 
 
@@ -34,6 +35,7 @@ typedef struct {
 
 typedef struct ngx_mesh_consul_s        ngx_mesh_consul_t;
 typedef struct ngx_mesh_consul_watch_s  ngx_mesh_consul_watch_t;
+typedef struct ngx_mesh_consul_app_s    ngx_mesh_consul_app_t;
 
 
 /* an address, as it behaves */
@@ -55,15 +57,38 @@ typedef struct {
 } ngx_mesh_consul_slot_t;
 
 
+/* an application that provides what is subscribed to */
+
+typedef struct {
+    ngx_queue_t                queue;        /* of the application */
+    ngx_mesh_consul_app_t     *app;
+    ngx_mesh_consul_watch_t   *watch;        /* of the interface */
+    ngx_mesh_metadata_wait_t   wait;
+} ngx_mesh_consul_link_t;
+
+
+/* it is watched once for all its interfaces */
+
+struct ngx_mesh_consul_app_s {
+    ngx_queue_t                queue;
+    ngx_pool_t                *pool;
+    ngx_str_t                  name;
+    ngx_mesh_consul_watch_t   *watch;
+    ngx_queue_t                links;
+};
+
+
 /*
- * What is asked about one service, or (s is NULL) about the catalog.  If it is
- * watched it has a connection of its own and waits there for changes; the
- * others take turns with the rest.
+ * What is asked about one service: an interface (s), an application (app), or
+ * else about the catalog.  If it is watched it has a connection of its own and
+ * waits there for changes; the others take turns with the rest.
  */
 
 struct ngx_mesh_consul_watch_s {
     ngx_mesh_consul_t         *consul;
     ngx_mesh_subscription_t   *s;
+    ngx_mesh_consul_app_t     *app;
+    ngx_str_t                  name;         /* of the service */
     ngx_mesh_consul_slot_t    *slot;
     ngx_queue_t                queue;        /* watched, or rotated */
     ngx_queue_t                ready;        /* waits for a connection */
@@ -86,6 +111,13 @@ struct ngx_mesh_consul_watch_s {
     ngx_msec_t                 promoted;     /* when */
     ngx_msec_t                 recheck;      /* the guard wants it read then */
 
+    /* where an answer is but a part of what is said of an interface */
+    ngx_mesh_consul_link_t    *links;
+    ngx_uint_t                 nlinks;
+    cJSON                     *entries;      /* the last answer */
+    ngx_msec_t                 read;         /* when */
+    ngx_msec_t                 since;        /* the guard has held it */
+
     unsigned                   watched:1;
     unsigned                   busy:1;
     unsigned                   waits:1;      /* in "ready" */
@@ -95,6 +127,7 @@ struct ngx_mesh_consul_watch_s {
     unsigned                   sent_token:1;
     unsigned                   sent_stale:1;
     unsigned                   blocking:1;   /* the one that is under way */
+    unsigned                   settled:1;    /* the table has what is held */
     unsigned                   guarded:1;    /* recheck is set */
     unsigned                   other:1;      /* of another address, if any */
     unsigned                   failing:1;
@@ -121,6 +154,7 @@ struct ngx_mesh_consul_s {
     ngx_uint_t                 nwatched;
     ngx_uint_t                 nrotated;
     ngx_mesh_consul_watch_t   *catalog;
+    ngx_queue_t                apps;
 
     ngx_str_t                  header;       /* with the token, or empty */
     ngx_uint_t                 bad_token;    /* it cannot be read, there is
@@ -147,6 +181,16 @@ ngx_int_t ngx_mesh_consul_param(ngx_conf_t *cf, ngx_mesh_source_t *source,
 
 /* ngx_mesh_consul.c */
 
+/* a new one, which is not watched yet and does not ask; NULL: no memory */
+ngx_mesh_consul_watch_t *ngx_mesh_consul_watch(ngx_mesh_consul_t *consul,
+    ngx_pool_t *pool, char *path, ngx_str_t *name);
+
+/* it begins */
+void ngx_mesh_consul_begin(ngx_mesh_consul_watch_t *w);
+
+/* all over again, as if nothing had been heard */
+void ngx_mesh_consul_again(ngx_mesh_consul_watch_t *w);
+
 /* asks in so many ms */
 void ngx_mesh_consul_later(ngx_mesh_consul_watch_t *w, ngx_msec_t ms);
 
@@ -170,6 +214,39 @@ void ngx_mesh_consul_done(ngx_mesh_fetch_t *fetch, ngx_mesh_reply_t *reply,
 
 /* it is gone, with what it counted for */
 void ngx_mesh_consul_drop(ngx_mesh_consul_watch_t *w);
+
+/* what reconciling has said of what is held */
+void ngx_mesh_consul_settle(ngx_mesh_consul_watch_t *w, ngx_int_t rc,
+    ngx_msec_t again);
+
+
+/* ngx_mesh_consul_app.c */
+
+/* the applications that provide it, as far as there are any */
+ngx_int_t ngx_mesh_consul_provided(ngx_mesh_consul_watch_t *w);
+
+/* they have one reason less to be watched */
+void ngx_mesh_consul_abandon(ngx_mesh_consul_watch_t *w);
+
+/* whether anybody calls what it is about */
+ngx_uint_t ngx_mesh_consul_called(ngx_mesh_consul_watch_t *w);
+
+/* the answer is kept, and belongs to the watch */
+void ngx_mesh_consul_keep(ngx_mesh_consul_watch_t *w, cJSON *entries);
+
+/*
+ * What is known of an interface by its own name and by its applications goes
+ * into the table.  As ngx_mesh_reconcile(), and NGX_BUSY: a part is missing,
+ * which was told as far as it is worth while.
+ */
+ngx_int_t ngx_mesh_consul_combine(ngx_mesh_consul_watch_t *w,
+    ngx_msec_t *again);
+
+/* an application has answered */
+void ngx_mesh_consul_shared(ngx_mesh_consul_app_t *app, ngx_uint_t changed);
+
+/* nothing is known of it, or of the interfaces of the application */
+void ngx_mesh_consul_tell(ngx_mesh_consul_watch_t *w, ngx_str_t *reason);
 
 
 /* ngx_mesh_consul_addr.c */

@@ -214,7 +214,9 @@ ngx_mesh_consul_drop(ngx_mesh_consul_watch_t *w)
 
     consul = w->consul;
 
+    ngx_mesh_consul_abandon(w);
     ngx_mesh_consul_cancel(w);
+    ngx_mesh_consul_keep(w, NULL);
 
     if (w->timer.timer_set) {
         ngx_del_timer(&w->timer);
@@ -288,8 +290,8 @@ ngx_mesh_consul_no_answer(ngx_mesh_consul_watch_t *w, ngx_str_t *error,
 
     p = ngx_slprintf(buf, last, "%V", error);
 
-    if (garbled && w->s) {
-        p = ngx_slprintf(p, last, ", about %V", &w->s->sn.str);
+    if (garbled && w->name.len) {
+        p = ngx_slprintf(p, last, ", about %V", &w->name);
     }
 
     text.data = buf;
@@ -348,7 +350,7 @@ ngx_mesh_consul_read(ngx_mesh_consul_watch_t *w, ngx_mesh_reply_t *reply,
     answer->raw = ngx_mesh_consul_hash_bytes(reply->body.data,
                                              reply->body.len);
 
-    if (answer->raw == w->raw && w->hash && w->s) {
+    if (answer->raw == w->raw && w->hash && w->name.len) {
         answer->hash = w->hash;
         answer->said.count = w->held;
         return NGX_OK;
@@ -367,7 +369,8 @@ ngx_mesh_consul_read(ngx_mesh_consul_watch_t *w, ngx_mesh_reply_t *reply,
     }
 
     if (end != last
-        || !(w->s ? cJSON_IsArray(answer->json) : cJSON_IsObject(answer->json)))
+        || !(w->name.len ? cJSON_IsArray(answer->json)
+                         : cJSON_IsObject(answer->json)))
     {
         cJSON_Delete(answer->json);
         answer->json = NULL;
@@ -493,8 +496,8 @@ ngx_mesh_consul_explain(ngx_mesh_consul_watch_t *w, ngx_mesh_reply_t *reply,
         }
     }
 
-    if (w->s) {
-        p = ngx_slprintf(p, last, ", about %V", &w->s->sn.str);
+    if (w->name.len) {
+        p = ngx_slprintf(p, last, ", about %V", &w->name);
     }
 
     text->len = p - text->data;
@@ -510,8 +513,7 @@ static void
 ngx_mesh_consul_doubt(ngx_mesh_consul_watch_t *w,
     ngx_mesh_consul_answer_t *answer, char *why)
 {
-    ngx_msec_t         again;
-    ngx_mesh_update_t  update;
+    ngx_str_t  text;
 
     if (w->doubt == answer->hash || ++w->doubts > NGX_MESH_CONSUL_DOUBTS) {
         ngx_mesh_consul_apply(w, answer);
@@ -523,15 +525,10 @@ ngx_mesh_consul_doubt(ngx_mesh_consul_watch_t *w,
     w->doubt = answer->hash;
     w->plain = 1;
 
-    if (w->s) {
-        ngx_memzero(&update, sizeof(ngx_mesh_update_t));
-        update.what = NGX_MESH_UPDATE_UNKNOWN;
-        update.reason.data = (u_char *) why;
-        update.reason.len = ngx_strlen(why);
+    text.data = (u_char *) why;
+    text.len = ngx_strlen(why);
 
-        (void) ngx_mesh_reconcile(w->s, &update, &again);
-    }
-
+    ngx_mesh_consul_tell(w, &text);
     ngx_mesh_consul_later(w, NGX_MESH_CONSUL_REREAD + ngx_random() % 500);
 }
 
@@ -547,15 +544,15 @@ ngx_mesh_consul_apply(ngx_mesh_consul_watch_t *w,
     again = 0;
     changed = (answer->hash != w->hash);
 
-    rc = w->s ? ngx_mesh_consul_set(w, answer, &again)
-              : ngx_mesh_consul_names(w, answer);
+    rc = w->name.len ? ngx_mesh_consul_set(w, answer, &again)
+                     : ngx_mesh_consul_names(w, answer);
 
     if (rc == NGX_DECLINED) {
         return;
     }
 
     w->raw = answer->raw;
-    w->hash = (rc == NGX_OK) ? answer->hash : 0;
+    w->hash = (rc == NGX_OK || w->entries) ? answer->hash : 0;
     w->held = answer->said.count;
     w->addr = w->asked;
     w->index = answer->said.index ? answer->said.index : 1;
@@ -566,24 +563,34 @@ ngx_mesh_consul_apply(ngx_mesh_consul_watch_t *w,
     w->slow = 0;
     w->retold = 0;
 
-    if (rc == NGX_AGAIN) {
-
-        if (!w->guarded) {
-            w->accused = w->asked;
-        }
-
-        w->guarded = 1;
-        w->other = (w->consul->source->addrs.nelts > 1);
-        w->recheck = ngx_current_msec + ngx_max(again, 100);
-
-    } else {
-        w->guarded = 0;
-        w->other = 0;
-    }
+    ngx_mesh_consul_settle(w, rc, again);
 
     ngx_mesh_consul_works(w, w->asked);
     ngx_mesh_consul_known(w, answer->said.index);
     ngx_mesh_consul_next(w, changed);
+}
+
+
+void
+ngx_mesh_consul_settle(ngx_mesh_consul_watch_t *w, ngx_int_t rc,
+    ngx_msec_t again)
+{
+    w->settled = (rc == NGX_OK);
+
+    if (rc != NGX_AGAIN) {
+        w->guarded = 0;
+        w->other = 0;
+        return;
+    }
+
+    if (!w->guarded) {
+        w->accused = w->asked;
+        w->since = ngx_current_msec;
+    }
+
+    w->guarded = 1;
+    w->other = (w->consul->source->addrs.nelts > 1);
+    w->recheck = ngx_current_msec + ngx_max(again, 100);
 }
 
 
@@ -596,13 +603,32 @@ ngx_mesh_consul_set(ngx_mesh_consul_watch_t *w,
     char               *why;
     ngx_int_t           rc;
     ngx_str_t           error;
+    ngx_uint_t          changed;
     ngx_pool_t         *pool;
     ngx_array_t         records;
     ngx_mesh_update_t   update;
 
+    changed = (answer->hash != w->hash);
+
+    if (changed && (w->app || w->nlinks)) {
+        ngx_mesh_consul_keep(w, answer->json);
+        answer->json = NULL;
+    }
+
+    w->read = ngx_current_msec;
+
+    if (w->app) {
+        ngx_mesh_consul_shared(w->app, changed);
+        return NGX_OK;
+    }
+
+    if (w->nlinks && (changed || !w->settled)) {
+        return ngx_mesh_consul_combine(w, again);
+    }
+
     ngx_memzero(&update, sizeof(ngx_mesh_update_t));
 
-    if (answer->hash == w->hash) {
+    if (!changed) {
         update.what = NGX_MESH_UPDATE_SAME;
         return ngx_mesh_reconcile(w->s, &update, again);
     }
@@ -766,8 +792,6 @@ ngx_mesh_consul_seldom(ngx_mesh_consul_watch_t *w)
 static void
 ngx_mesh_consul_unknown(ngx_mesh_consul_watch_t *w, ngx_str_t *text)
 {
-    ngx_msec_t               again;
-    ngx_mesh_update_t        update;
     ngx_mesh_consul_t       *consul;
     ngx_mesh_source_addr_t  *addr;
 
@@ -783,13 +807,7 @@ ngx_mesh_consul_unknown(ngx_mesh_consul_watch_t *w, ngx_str_t *text)
     ngx_mesh_source_state(consul->source, NGX_MESH_SOURCE_ERROR,
                           &addr[w->asked], text);
 
-    if (w->s) {
-        ngx_memzero(&update, sizeof(ngx_mesh_update_t));
-        update.what = NGX_MESH_UPDATE_UNKNOWN;
-        update.reason = *text;
-
-        (void) ngx_mesh_reconcile(w->s, &update, &again);
-    }
+    ngx_mesh_consul_tell(w, text);
 }
 
 
