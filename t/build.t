@@ -19,11 +19,11 @@ my %so = map { $_ => "$root/build/ngx_mesh${_}_module.so" }
 
 my %public = (
     ''       => [qw(ngx_mesh.h)],
-    codec    => [qw(ngx_mesh_codec.h ngx_mesh_declared.h)],
+    codec    => [qw(ngx_mesh_codec.h ngx_mesh_declared.h ngx_mesh_tree.h)],
     table    => [qw(ngx_mesh_table.h ngx_mesh_item.h ngx_mesh_store.h
                     ngx_mesh_rule.h ngx_mesh_rules.h ngx_mesh_metrics.h
                     ngx_mesh_journal.h ngx_mesh_operator.h
-                    ngx_mesh_table_text.h)],
+                    ngx_mesh_table_text.h ngx_mesh_want.h)],
     proxy    => [qw(ngx_mesh_proxy.h)],
     registry => [qw(ngx_mesh_registry.h)],
     stream   => [qw(ngx_mesh_stream.h)],
@@ -37,7 +37,7 @@ my %knows = (
     codec    => [],
     table    => [qw(codec)],
     proxy    => ['', qw(codec table)],
-    registry => ['', qw(table)],
+    registry => ['', qw(codec table)],
     stream   => ['', qw(codec table proxy registry)],
     http     => ['', qw(codec table proxy registry)],
     ''       => [qw(codec table proxy registry stream http)],

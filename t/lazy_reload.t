@@ -49,7 +49,9 @@ for my $i (0 .. 5) {
 ok((wait_for { !$t->leaving } 20), 'the old workers end');
 is(went($_->call(service => 'demo.Late', args => ['on'])), 'on',
    '... their clients stay') for @clients;
-is(metric($t, 'mesh_handovers_total{event="received"}'), 6, '... all');
+ok((wait_for {
+    metric($t, 'mesh_handovers_total{event="received"}') == 6
+} 5), '... all');
 
 
 # without registries nobody waits
