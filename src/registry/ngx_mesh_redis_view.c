@@ -201,19 +201,13 @@ ngx_mesh_redis_view_hold(ngx_mesh_redis_view_t *view, ngx_uint_t unregistered,
 {
     ngx_uint_t  silent;
 
-    if (view->lost == 0) {
-        return 0;
-    }
-
-    if (flags & NGX_MESH_REDIS_DOUBT) {
-        return 1;
-    }
-
     if (view->lost <= unregistered) {
         return 0;
     }
 
-    if (view->holding || view->lost == view->had) {
+    if ((flags & NGX_MESH_REDIS_DOUBT) || view->holding
+        || view->lost == view->had)
+    {
         return 1;
     }
 

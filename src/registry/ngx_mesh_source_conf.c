@@ -214,7 +214,7 @@ ngx_mesh_source_url(ngx_conf_t *cf, ngx_mesh_source_t *source,
     u_char      *p, *last, *slash;
     ngx_str_t    path, url;
     ngx_url_t    u;
-    ngx_uint_t   local;
+    ngx_uint_t   local, ssl;
 
     last = value->data + value->len;
     local = (ngx_strncmp(scheme->data, "unix:", 5) == 0);
@@ -260,10 +260,10 @@ ngx_mesh_source_url(ngx_conf_t *cf, ngx_mesh_source_t *source,
         return NGX_ERROR;
     }
 
-    if (ngx_mesh_source_addrs(cf, source, &u, &url,
-                              !local && scheme->data[scheme->len - 4] == 's')
-        != NGX_OK)
-    {
+    ssl = (ngx_strncmp(scheme->data, "https:", 6) == 0
+           || ngx_strncmp(scheme->data, "rediss:", 7) == 0);
+
+    if (ngx_mesh_source_addrs(cf, source, &u, &url, ssl) != NGX_OK) {
         return NGX_ERROR;
     }
 
