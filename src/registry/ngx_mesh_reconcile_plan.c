@@ -170,7 +170,6 @@ ngx_mesh_plan_want(ngx_mesh_subscription_t *s, ngx_mesh_record_t *record,
 
     ep = record->ep;
     ep.owner = s->source->name;
-    ep.suspect = 0;
 
     if (ep.name.len == 0) {
         ep.name = ep.id;

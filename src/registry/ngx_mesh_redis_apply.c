@@ -138,8 +138,8 @@ ngx_mesh_redis_commit(ngx_mesh_redis_sub_t *sub, ngx_mesh_update_t *update)
     if (update->what == NGX_MESH_UPDATE_SET) {
         sum = ngx_mesh_redis_sum(sub);
 
-        if (sub->applied && !sub->view.changed && sum == sub->sum
-            && sub->addr == redis->addr && !s->forced)
+        if (sub->applied && !sub->view.changed && sub->view.suspects == 0
+            && sum == sub->sum && sub->addr == redis->addr && !s->forced)
         {
             update->what = NGX_MESH_UPDATE_SAME;
         }

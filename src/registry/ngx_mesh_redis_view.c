@@ -230,6 +230,7 @@ ngx_mesh_redis_view_settle(ngx_mesh_redis_view_t *view, ngx_uint_t hold)
     view->last = view->now;
     view->doubtful = 0;
     view->used = 0;
+    view->suspects = 0;
     view->changed = 0;
     view->due = 0;
 
@@ -368,6 +369,7 @@ ngx_mesh_redis_view_use(ngx_mesh_redis_view_t *view,
     f->suspect = suspect;
 
     view->used += used;
+    view->suspects += (used && suspect);
 }
 
 

@@ -66,6 +66,7 @@ typedef struct {
     ngx_uint_t                 holding;      /* held since an earlier read */
     ngx_uint_t                 doubtful;     /* present, and not dead yet */
     ngx_uint_t                 used;
+    ngx_uint_t                 suspects;     /* of these */
     ngx_uint_t                 changed;      /* what is used */
     int64_t                    due;          /* ms until something may expire;
                                                 0: nothing will */
