@@ -21,6 +21,8 @@ use Build;
 my $seconds = $ENV{MESH_FUZZ} || ($ENV{TEST_MESH_LONG} ? 600 : 0);
 my %stubs = map { $_ => ['t/codec/stub.c'] } qw(bolt declared dubbo edit tree);
 
+$stubs{record} = [qw(t/unit/stub.c t/unit/tap.c t/record/stub.c),
+                  Build::found('src/registry/ngx_mesh_record*.c')];
 $stubs{reply} = [@{ $stubs{edit} }, 'src/registry/ngx_mesh_reply.c'];
 
 # requests of both protocols
@@ -31,12 +33,13 @@ for my $target (sort keys %stubs) {
                   @{ $corpora{$target} // [$target] };
     my @files = sort map { glob("$_/*") } @corpora;
     my @sources = ("t/fuzz/$target.c", @{ $stubs{$target} });
+    my @more = $target eq 'record' ? Build::rooms('', qw(table registry)) : ();
 
     cmp_ok(scalar @files, '>', 100, "$target: has a corpus");
 
     my $program = Build::program("replay-$target", $ENV{CC} || 'gcc',
-                                 [@Build::sanitize], 't/fuzz/replay.c',
-                                 @sources);
+                                 [@Build::sanitize, @more],
+                                 't/fuzz/replay.c', @sources);
 
     ok($program, "$target: compiles") or next;
 
@@ -50,7 +53,7 @@ for my $target (sort keys %stubs) {
     next unless $seconds;
 
     $program = Build::program("fuzz-$target", 'clang',
-                              [@Build::sanitize, '-fsanitize=fuzzer'],
+                              [@Build::sanitize, '-fsanitize=fuzzer', @more],
                               @sources);
 
     ok($program, "$target: compiles with clang") or next;

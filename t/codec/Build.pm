@@ -39,6 +39,20 @@ sub includes {
 }
 
 
+# what the headers of other rooms need
+
+sub rooms {
+    return map { "-I$root/src/$_" } @_;
+}
+
+
+# the sources that match, as program() takes them
+
+sub found {
+    return map { s{^\Q$root\E/}{}r } map { glob("$root/$_") } @_;
+}
+
+
 # program(NAME, CC, [FLAGS], FILES): the path of build/t/NAME, or undef
 
 sub program {
@@ -48,7 +62,7 @@ sub program {
 
     my @command = ($cc, @warnings, @$flags, includes(), '-o', "$out/$name.$$",
                    (map { "$root/$_" } @files), glob("$root/src/codec/*.c"), '-lz',
-                   '-ldeflate');
+                   '-ldeflate', '-lcjson');
 
     unless (system(@command) == 0 && rename("$out/$name.$$", "$out/$name")) {
         unlink "$out/$name.$$";
