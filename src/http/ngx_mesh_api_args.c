@@ -67,6 +67,12 @@ ngx_mesh_api_arg_t  ngx_mesh_api_args[] = {
       NGX_MESH_API_FLAG,
       "1: endpoints of other owners are removed too" },
 
+    { ngx_string("service"), "registries/{registry}/resync", NGX_HTTP_POST, 0,
+      NGX_MESH_API_TEXT, "Only this interface" },
+
+    { ngx_string("force"), "registries/{registry}/resync", NGX_HTTP_POST, 0,
+      NGX_MESH_API_FLAG, "1: what it says then is not held" },
+
     { ngx_string("deadline"), "services/{service}/endpoints/{id}/drain",
       NGX_HTTP_POST, 0, NGX_MESH_API_TEXT,
       "When it ends: a time as 10m, or as RFC 3339 has it" },

@@ -347,6 +347,7 @@ ngx_mesh_api_endpoint_get(ngx_mesh_api_call_t *call,
     ngx_uint_t              i;
     ngx_pool_t             *pool;
     ngx_array_t             items;
+    ngx_mesh_endpoint_t     other;
     ngx_mesh_store_item_t  *found;
 
     static ngx_str_t       *owners[] = {
@@ -387,20 +388,22 @@ ngx_mesh_api_endpoint_get(ngx_mesh_api_call_t *call,
 
     found = items.elts;
 
+    rc = NGX_DECLINED;
+
     for (i = 0; i < items.nelts; i++) {
 
-        rc = ngx_mesh_item_endpoint_read(&found[i], ep, pool);
-
-        if (rc == NGX_OK
-            && !ngx_mesh_api_equal(&ep->owner, &ngx_mesh_owner_config)
-            && !ngx_mesh_api_equal(&ep->owner, &ngx_mesh_owner_api))
+        if (ngx_mesh_item_endpoint_read(&found[i], &other, pool) == NGX_OK
+            && !ngx_mesh_api_equal(&other.owner, &ngx_mesh_owner_config)
+            && !ngx_mesh_api_equal(&other.owner, &ngx_mesh_owner_api)
+            && (rc == NGX_DECLINED || ngx_mesh_live_better(&other, ep)))
         {
             *item = found[i];
-            return NGX_OK;
+            *ep = other;
+            rc = NGX_OK;
         }
     }
 
-    return NGX_DECLINED;
+    return rc;
 }
 
 
@@ -558,8 +561,12 @@ ngx_mesh_api_endpoint_put(ngx_mesh_api_call_t *call,
         return rc;
     }
 
+    /* what was exported comes back, whatever a registry says by now */
+
     if (found == NGX_OK
-        && !ngx_mesh_api_equal(&old.owner, &ngx_mesh_owner_api))
+        && !ngx_mesh_api_equal(&old.owner, &ngx_mesh_owner_api)
+        && (!call->restore
+            || ngx_mesh_api_equal(&old.owner, &ngx_mesh_owner_config)))
     {
         return ngx_mesh_api_owned(call, &old.owner, "endpoint", &ep->id);
     }

@@ -31,6 +31,7 @@ ngx_mesh_api_op_t  *ngx_mesh_api_ops[] = {
     ngx_mesh_api_watch_ops,
     ngx_mesh_api_snapshot_ops,
     ngx_mesh_api_revision_ops,
+    ngx_mesh_api_registry_ops,
     ngx_mesh_api_openapi_ops,
     NULL
 };

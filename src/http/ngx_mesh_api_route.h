@@ -133,6 +133,7 @@ extern ngx_mesh_api_op_t     ngx_mesh_api_explain_ops[];
 extern ngx_mesh_api_op_t     ngx_mesh_api_watch_ops[];
 extern ngx_mesh_api_op_t     ngx_mesh_api_snapshot_ops[];
 extern ngx_mesh_api_op_t     ngx_mesh_api_revision_ops[];
+extern ngx_mesh_api_op_t     ngx_mesh_api_registry_ops[];
 extern ngx_mesh_api_op_t     ngx_mesh_api_openapi_ops[];
 
 /* fields of specs */

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_mesh_operator.h"
 #include "ngx_mesh_proxy.h"
 #include "ngx_mesh_api_route.h"
 
@@ -17,6 +18,8 @@ typedef struct {
     ngx_str_t   protocol;
     ngx_str_t   balancer;
     ngx_str_t   hash;
+    ngx_str_t   registries;
+    ngx_str_t   provided_by;
 } ngx_mesh_api_service_t;
 
 
@@ -30,13 +33,16 @@ static ngx_int_t ngx_mesh_api_service_put(ngx_mesh_api_call_t *call,
     ngx_mesh_service_t *service, ngx_uint_t post);
 static ngx_int_t ngx_mesh_api_service_fill(ngx_mesh_api_call_t *call,
     cJSON *body, ngx_mesh_service_t *service);
+static ngx_int_t ngx_mesh_api_service_registries(ngx_mesh_api_call_t *call,
+    ngx_mesh_api_service_t *spec);
 static ngx_int_t ngx_mesh_api_service_balancer(ngx_mesh_api_call_t *call,
     ngx_mesh_api_service_t *spec, ngx_mesh_service_t *service);
 static ngx_int_t ngx_mesh_api_service_delete(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_service_empty(ngx_mesh_api_call_t *call,
-    ngx_mesh_service_t *service);
+    ngx_mesh_service_t *service, ngx_str_t *heir);
 static ngx_int_t ngx_mesh_api_service_inside(ngx_mesh_api_call_t *call,
-    ngx_mesh_service_t *service, ngx_uint_t type, ngx_uint_t force);
+    ngx_mesh_service_t *service, ngx_uint_t type, ngx_uint_t force,
+    ngx_str_t *heir);
 static ngx_int_t ngx_mesh_api_service_referenced(ngx_mesh_api_call_t *call,
     ngx_mesh_service_t *service, ngx_pool_t *pool);
 static ngx_uint_t ngx_mesh_api_service_target(ngx_mesh_rule_t *rule,
@@ -54,6 +60,12 @@ ngx_mesh_api_field_t  ngx_mesh_api_service_fields[] = {
       "round_robin, random, least_request or hash" },
     { "hash", NGX_MESH_API_STRING, offsetof(ngx_mesh_api_service_t, hash),
       255, "Fact that the balancer \"hash\" hashes" },
+    { "registries", NGX_MESH_API_STRING,
+      offsetof(ngx_mesh_api_service_t, registries), 1024,
+      "Registries that are asked for it, by commas; all by default" },
+    { "provided_by", NGX_MESH_API_STRING,
+      offsetof(ngx_mesh_api_service_t, provided_by), 1024,
+      "Applications of Dubbo 3 that provide it, by commas" },
     { NULL, 0, 0, 0, NULL }
 };
 
@@ -147,6 +159,16 @@ ngx_mesh_api_service_spec(ngx_mesh_json_t *json, ngx_mesh_store_item_t *item,
     if (service.balancer == NGX_MESH_BALANCER_HASH) {
         ngx_mesh_json_key(json, "hash");
         ngx_mesh_json_string(json, &service.hash);
+    }
+
+    if (service.registries.len) {
+        ngx_mesh_json_key(json, "registries");
+        ngx_mesh_json_string(json, &service.registries);
+    }
+
+    if (service.provided_by.len) {
+        ngx_mesh_json_key(json, "provided_by");
+        ngx_mesh_json_string(json, &service.provided_by);
     }
 
     ngx_mesh_json_close(json, '}');
@@ -334,8 +356,10 @@ ngx_mesh_api_service_put(ngx_mesh_api_call_t *call,
                                      &service->name);
         }
 
+        /* what a registry brought an operator may take over */
+
         if (ngx_mesh_item_service_read(&item, &old) == NGX_OK
-            && !ngx_mesh_api_equal(&old.owner, &ngx_mesh_owner_api))
+            && ngx_mesh_api_equal(&old.owner, &ngx_mesh_owner_config))
         {
             return ngx_mesh_api_owned(call, &old.owner, "service",
                                       &service->name);
@@ -404,10 +428,74 @@ ngx_mesh_api_service_fill(ngx_mesh_api_call_t *call, cJSON *body,
         return rc;
     }
 
+    rc = ngx_mesh_api_service_registries(call, &spec);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     service->owner = ngx_mesh_owner_api;
     service->protocol = spec.protocol;
+    service->registries = spec.registries;
+    service->provided_by = spec.provided_by;
 
     return ngx_mesh_api_service_balancer(call, &spec, service);
+}
+
+
+/* a snapshot may be of another configuration, and be put before it changes */
+
+static ngx_int_t
+ngx_mesh_api_service_registries(ngx_mesh_api_call_t *call,
+    ngx_mesh_api_service_t *spec)
+{
+    u_char                  *p, *last, *end;
+    ngx_int_t                rc;
+    ngx_str_t                name;
+    ngx_uint_t               i;
+    ngx_mesh_api_at_t        at;
+    ngx_mesh_source_info_t   info;
+
+    at.up = NULL;
+    at.name = "registries";
+
+    if (call->restore || spec->registries.len == 0) {
+        return NGX_OK;
+    }
+
+    last = spec->registries.data + spec->registries.len;
+
+    for (p = spec->registries.data; p <= last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, ',');
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        name.data = p;
+        name.len = end - p;
+
+        for (i = 0; /* void */ ; i++) {
+
+            rc = ngx_mesh_source_info(i, call->pool, &info);
+
+            if (rc == NGX_ERROR) {
+                return NGX_ERROR;
+            }
+
+            if (rc == NGX_DECLINED) {
+                return ngx_mesh_api_wrong(call, &at, "there is no registry "
+                                          "\"%V\"", &name);
+            }
+
+            if (ngx_mesh_api_equal(&info.name, &name)) {
+                break;
+            }
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -456,8 +544,9 @@ static ngx_int_t
 ngx_mesh_api_service_delete(ngx_mesh_api_call_t *call)
 {
     ngx_int_t              rc;
-    ngx_str_t              key;
+    ngx_str_t              key, heir;
     ngx_mesh_service_t     service, old;
+    ngx_mesh_store_op_t    op;
     ngx_mesh_store_item_t  item;
 
     rc = ngx_mesh_api_service_key(call, &service, &key);
@@ -488,19 +577,33 @@ ngx_mesh_api_service_delete(ngx_mesh_api_call_t *call)
         return ngx_mesh_api_owned(call, &old.owner, "service", &service.name);
     }
 
-    rc = ngx_mesh_api_service_empty(call, &service);
+    ngx_str_null(&heir);
+
+    rc = ngx_mesh_api_service_empty(call, &service, &heir);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    return ngx_mesh_api_tx_remove(call->tx, NGX_MESH_ITEM_SERVICE, &key);
+    if (heir.len == 0) {
+        return ngx_mesh_api_tx_remove(call->tx, NGX_MESH_ITEM_SERVICE, &key);
+    }
+
+    if (ngx_mesh_item_leave_service(&op, &item, &heir, call->tx->pool)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_mesh_api_tx_put(call->tx, &op);
 }
 
 
+/* what registries say of a service stays, as one that is theirs */
+
 static ngx_int_t
 ngx_mesh_api_service_empty(ngx_mesh_api_call_t *call,
-    ngx_mesh_service_t *service)
+    ngx_mesh_service_t *service, ngx_str_t *heir)
 {
     ngx_int_t    rc;
     ngx_uint_t   force;
@@ -531,19 +634,20 @@ ngx_mesh_api_service_empty(ngx_mesh_api_call_t *call,
     }
 
     rc = ngx_mesh_api_service_inside(call, service, NGX_MESH_ITEM_ENDPOINT,
-                                     force);
-    if (rc != NGX_OK) {
+                                     force, heir);
+    if (rc != NGX_OK || heir->len) {
         return rc;
     }
 
     return ngx_mesh_api_service_inside(call, service, NGX_MESH_ITEM_OVERRIDE,
-                                       1);
+                                       1, NULL);
 }
 
 
 static ngx_int_t
 ngx_mesh_api_service_inside(ngx_mesh_api_call_t *call,
-    ngx_mesh_service_t *service, ngx_uint_t type, ngx_uint_t force)
+    ngx_mesh_service_t *service, ngx_uint_t type, ngx_uint_t force,
+    ngx_str_t *heir)
 {
     ngx_int_t               rc;
     ngx_str_t               prefix, key, id, owner;
@@ -569,6 +673,11 @@ ngx_mesh_api_service_inside(ngx_mesh_api_call_t *call,
     item = items.elts;
 
     for (i = 0; i < items.nelts; i++) {
+
+        if (heir && ngx_mesh_learned_owner(&item[i], &owner)) {
+            *heir = owner;
+            continue;
+        }
 
         if (!force
             && ngx_mesh_item_split(&item[i].key, &key, &id, &owner) == NGX_OK

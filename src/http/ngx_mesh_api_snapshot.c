@@ -396,9 +396,7 @@ ngx_mesh_api_snapshot_leave(ngx_mesh_api_call_t *call,
             continue;
         }
 
-        service.owner = owner;
-
-        if (ngx_mesh_item_put_service(&op, &service, call->tx->pool)
+        if (ngx_mesh_item_leave_service(&op, item, &owner, call->tx->pool)
             != NGX_OK)
         {
             return NGX_ERROR;

@@ -202,6 +202,11 @@ typedef struct {
     ngx_mesh_source_status_t status;         /* a copy */
 } ngx_mesh_source_info_t;
 
+/* type of a job: "0" or, with force, "1", then the name of a registry, a NUL
+   and an interface or nothing; 404: there is no such one, 423: this instance
+   asks none */
+#define NGX_MESH_JOB_RESYNC    7
+
 /* of the n-th; NGX_DECLINED: there are no more; NGX_ERROR: no memory */
 ngx_int_t ngx_mesh_source_info(ngx_uint_t n, ngx_pool_t *pool,
     ngx_mesh_source_info_t *info);

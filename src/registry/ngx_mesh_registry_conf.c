@@ -128,6 +128,8 @@ ngx_mesh_registry_init_conf(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    ngx_mesh_source_init();
+
     if (ccf->agent_path == NULL || ngx_process == NGX_PROCESS_SIGNALLER) {
         return NGX_OK;
     }

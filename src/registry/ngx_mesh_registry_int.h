@@ -136,6 +136,10 @@ extern ngx_mesh_registry_region_t  *ngx_mesh_registry_region;
 extern ngx_mesh_core_conf_t        *ngx_mesh_registry_conf;
 
 
+/* ngx_mesh_source.c: installs what it does for workers */
+void ngx_mesh_source_init(void);
+
+
 /* ngx_mesh_source_conf.c */
 
 /* when all is parsed; NGX_ERROR: something is wrong, which was logged */

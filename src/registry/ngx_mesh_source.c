@@ -28,6 +28,7 @@ static void ngx_mesh_source_log(ngx_mesh_source_t *source, ngx_uint_t before,
     ngx_str_t *error);
 static void ngx_mesh_source_read(ngx_mesh_source_status_t *cell,
     ngx_mesh_source_status_t *copy);
+static void ngx_mesh_source_resync(ngx_mesh_registry_task_t *task);
 
 
 static ngx_inline void
@@ -453,4 +454,50 @@ ngx_mesh_source_read(ngx_mesh_source_status_t *cell,
 
     copy->address_len = ngx_min(copy->address_len, NGX_MESH_SOURCE_TEXT);
     copy->error_len = ngx_min(copy->error_len, NGX_MESH_SOURCE_TEXT);
+}
+
+
+void
+ngx_mesh_source_init(void)
+{
+    ngx_mesh_registry_job_handler(NGX_MESH_JOB_RESYNC, ngx_mesh_source_resync);
+}
+
+
+static void
+ngx_mesh_source_resync(ngx_mesh_registry_task_t *task)
+{
+    u_char     *p, *last;
+    ngx_str_t   name, interface;
+
+    p = task->args.data;
+    last = p + task->args.len;
+
+    task->status = 404;
+
+    if (p == last) {
+        return;
+    }
+
+    if (ngx_mesh_agent_leads() != NGX_OK) {
+        task->status = 423;
+        return;
+    }
+
+    name.data = p + 1;
+
+    for (p++; p < last && *p != '\0'; p++) {
+        /* void */
+    }
+
+    name.len = p - name.data;
+    interface.data = p + 1;
+    interface.len = p < last ? last - p - 1 : 0;
+
+    if (ngx_mesh_discovery_resync(&name, &interface,
+                                  task->args.data[0] == '1')
+        == NGX_OK)
+    {
+        task->status = 200;
+    }
 }

@@ -143,6 +143,10 @@ extern void  (*ngx_mesh_live_changed)(void);
    who has it and may have been stopped; NULL: there is nobody to do it */
 extern void  (*ngx_mesh_live_held)(ngx_pid_t owner);
 
+/* of two owners' words on one endpoint, whether this is the one that counts */
+ngx_uint_t ngx_mesh_live_better(ngx_mesh_endpoint_t *ep,
+    ngx_mesh_endpoint_t *than);
+
 /* ngx_mesh_store_commit() on the table in force, and ngx_mesh_live_changed */
 ngx_uint_t ngx_mesh_live_commit(ngx_mesh_store_op_t *ops, ngx_uint_t n,
     uint64_t expect, ngx_uint_t dry, ngx_mesh_store_result_t *result,

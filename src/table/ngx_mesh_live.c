@@ -81,8 +81,6 @@ static ngx_int_t ngx_mesh_live_fill(ngx_mesh_live_read_t *read,
 static ngx_int_t ngx_mesh_live_endpoint(ngx_mesh_live_read_t *read,
     ngx_mesh_store_item_t *item, ngx_mesh_service_t *service,
     ngx_mesh_endpoint_t *ep, ngx_pool_t *pool);
-static ngx_uint_t ngx_mesh_live_better(ngx_mesh_endpoint_t *ep,
-    ngx_mesh_endpoint_t *than);
 static ngx_uint_t ngx_mesh_live_rank(ngx_str_t *owner);
 
 
@@ -715,7 +713,7 @@ ngx_mesh_live_endpoint(ngx_mesh_live_read_t *read, ngx_mesh_store_item_t *item,
  * meant, while to be down with one of them may only be its opinion.
  */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_mesh_live_better(ngx_mesh_endpoint_t *ep, ngx_mesh_endpoint_t *than)
 {
     ngx_uint_t  ours, theirs;
