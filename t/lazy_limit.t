@@ -99,6 +99,8 @@ push @left, $other->recv_frames(1000, 3);
 
 is(grep({ went($_) ne 'status 60' } @left), 0, 'in a burst: some are refused');
 cmp_ok(scalar @left, '>=', 500, '... as many');
+is(scalar $t->grep_log(qr/more unknown services are called/), 1,
+   '... said once');
 ok(wait_for { refused('rate') == @left } 5, '... counted');
 is(metric($t, 'mesh_requests_parked'), 2000 - @left, '... the others wait');
 

@@ -112,7 +112,10 @@ ngx_mesh_park_look(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry, u_char *p,
 
         ngx_mesh_park_due(g);
 
-        if (ms->nrequests < ms->conf->max_requests
+        /* what is tried in one turn ends, however many calls come */
+
+        if (g->ncalls < NGX_MESH_PARK_TURN
+            && ms->nrequests < ms->conf->max_requests
             && ms->conf->discovery_timeout)
         {
             return ngx_mesh_park_add(ms, entry, p, f, chunk, facts, start);

@@ -62,7 +62,8 @@ typedef struct {
 
     uint64_t                  full;        /* no more wanted at this revision */
     ngx_mesh_counter_e        why;
-    ngx_uint_t                told;
+    ngx_uint_t                told;        /* of that, and of too many */
+    ngx_uint_t                told_rate;
     ngx_uint_t                tokens;
     uint64_t                  filled;      /* us */
     uint64_t                  after;       /* us, no commit before */

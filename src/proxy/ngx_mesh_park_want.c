@@ -67,6 +67,14 @@ ngx_mesh_park_want(ngx_str_t *interface)
 
     if (pk->nasking >= pk->tokens + NGX_MESH_PARK_WAITING) {
         ngx_mesh_count(NGX_MESH_M_WANTS_RATE);
+
+        if (!pk->told_rate) {
+            pk->told_rate = 1;
+            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                          "mesh: more unknown services are called than are "
+                          "looked for in registries at a time");
+        }
+
         return NGX_DECLINED;
     }
 
@@ -221,6 +229,10 @@ ngx_mesh_park_want_asked(ngx_uint_t n, ngx_uint_t refused)
                       pk->why == NGX_MESH_M_WANTS_ZONE
                       ? "the zone is full"
                       : "\"max_services\" of a registry is reached");
+    }
+
+    if (n == pk->nasking) {
+        pk->told_rate = 0;
     }
 
     while (n--) {
