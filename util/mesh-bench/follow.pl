@@ -11,7 +11,7 @@ use warnings;
 
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
-use lib dirname(abs_path(__FILE__)) . '/../../t/lib';
+use lib map { dirname(abs_path(__FILE__)) . $_ } '', '/../../t/lib';
 
 use HTTP::Tiny;
 use JSON::PP;
@@ -19,6 +19,7 @@ use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
 
+use Follow qw(each_worker);
 use Mesh::Calls;
 use Mesh::Dubbo;
 use Mesh::Peer;
@@ -76,38 +77,9 @@ sub change {
 }
 
 
-# which worker has the other end of a connection
-
-sub inode_owner {
-    my ($socket) = @_;
-
-    my $port = sprintf '%04X', $socket->sockport;
-    open my $tcp, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!";
-    my ($inode) = map { (split)[9] } grep { (split)[2] =~ /:$port$/ } <$tcp>;
-
-    for my $pid ($t->workers) {
-        for my $fd (glob "/proc/$pid/fd/*") {
-            return $pid if (readlink($fd) // '') eq "socket:[$inode]";
-        }
-    }
-
-    return 0;
-}
-
 change($peers[0]);
 
-my %client;
-
-for (1 .. 400) {
-    last if keys %client == $workers;
-
-    my $client = $t->tcp('rpc');
-    $client->call(service => 'demo.Echo', id => 1);
-    $client{inode_owner($client->socket)} //= $client;
-}
-
-die "no client of each worker\n" unless keys %client == $workers;
-
+my @clients = each_worker($t, $workers);
 my $id = 1;
 
 for my $n (1 .. $changes) {
@@ -116,7 +88,7 @@ for my $n (1 .. $changes) {
     change($peer);
     my $from = time;
 
-    for my $client (values %client) {
+    for my $client (@clients) {
         my $went;
 
         do {
