@@ -100,6 +100,7 @@ ngx_mesh_metadata_app(ngx_mesh_source_t *source, ngx_str_t *name)
         ngx_mesh_metadata_timer.log = ngx_cycle->log;
         ngx_mesh_metadata_timer.cancelable = 1;
         ngx_mesh_metadata_posted.handler = ngx_mesh_metadata_due;
+        ngx_mesh_metadata_posted.log = ngx_cycle->log;
     }
 
     for (q = ngx_queue_head(&ngx_mesh_metadata_all);

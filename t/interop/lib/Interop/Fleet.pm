@@ -32,7 +32,7 @@ use constant { CLIENTS => 4, THREADS => 12 };
 
 # new(provider, consumer => 27, 33 or sofa513; registry => redis or consul,
 #     store => options of Mesh::Redis or Mesh::Consul, mesh => more of mesh {},
-#     source => parameters of "registry")
+#     source => parameters of "registry", define => properties of providers)
 
 sub new {
     my ($class, %o) = @_;
@@ -116,12 +116,14 @@ sub jvm {
     my ($self, $peer, $main, $name, @args) = @_;
 
     my $dir = $self->{t}->dir;
+    my $define = $main eq 'Provider' ? $self->{o}{define} : undef;
 
     return Interop::Jvm->start($peer, $main, log => "$dir/$name.log",
         args => \@args, define => {
             # where SOFARPC would write its logs, too
             'user.home' => $dir, 'logging.path' => $dir,
             'dubbo.service.shutdown.wait' => 2000,
+            %{ $define // {} },
         });
 }
 
@@ -296,11 +298,11 @@ sub done {
 # life(provider, consumer, registry): providers come, drain and die
 
 sub life {
-    my ($provider, $consumer, $registry) = @_;
+    my ($provider, $consumer, $registry, %o) = @_;
 
     my $f = Interop::Fleet->new(provider => $provider,
                                 consumer => $consumer,
-                                registry => $registry);
+                                registry => $registry, %o);
 
     $f->start('a');
 
