@@ -110,6 +110,7 @@ struct ngx_mesh_consul_watch_s {
     ngx_msec_t                 backoff;
     ngx_msec_t                 promoted;     /* when */
     ngx_msec_t                 recheck;      /* the guard wants it read then */
+    ngx_msec_t                 until;        /* it may keep us waiting */
 
     /* where an answer is but a part of what is said of an interface */
     ngx_mesh_consul_link_t    *links;
@@ -128,6 +129,7 @@ struct ngx_mesh_consul_watch_s {
     unsigned                   sent_stale:1;
     unsigned                   blocking:1;   /* the one that is under way */
     unsigned                   settled:1;    /* the table has what is held */
+    unsigned                   early:1;      /* its answer came before that */
     unsigned                   guarded:1;    /* recheck is set */
     unsigned                   other:1;      /* of another address, if any */
     unsigned                   failing:1;

@@ -114,6 +114,7 @@ ngx_mesh_consul_ask(ngx_mesh_consul_watch_t *w)
         }
     }
 
+    w->until = ngx_current_msec + wait;
     ngx_mesh_consul_uri(w, wait, &uri);
 
     addrs = consul->source->addrs.elts;
@@ -409,6 +410,13 @@ ngx_mesh_consul_act(ngx_mesh_consul_watch_t *w, ngx_mesh_reply_t *reply,
     asked.moved = (w->asked != w->addr && w->held != NGX_MESH_CONSUL_UNHELD);
 
     action = ngx_mesh_consul_judge(&asked, &answer->said, &why);
+
+    if (w->blocking && answer->said.status == 200) {
+
+        /* before its time: it should have something to tell */
+
+        w->early = ((ngx_msec_int_t) (w->until - ngx_current_msec) > 0);
+    }
 
     if (action == NGX_MESH_CONSUL_APPLY) {
         ngx_mesh_consul_apply(w, answer);
@@ -722,7 +730,8 @@ ngx_mesh_consul_next(ngx_mesh_consul_watch_t *w, ngx_uint_t changed)
 
     delay = ngx_mesh_consul_charge(&w->bucket, ngx_current_msec,
                                    changed ? NGX_MESH_CONSUL_CHANGED
-                                           : NGX_MESH_CONSUL_SAME);
+                                   : w->early ? NGX_MESH_CONSUL_SAME : 0);
+    w->early = 0;
 
     if (w->blocking || changed) {
         w->backoff = 0;
@@ -761,6 +770,7 @@ ngx_mesh_consul_retry(ngx_mesh_consul_watch_t *w)
     consul = w->consul;
 
     w->plain = 1;
+    w->early = 0;
 
     if (consul->current != w->asked
         && consul->addrs[consul->current].backoff == 0)
