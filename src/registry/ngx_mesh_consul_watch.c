@@ -456,7 +456,10 @@ ngx_mesh_consul_act(ngx_mesh_consul_watch_t *w, ngx_mesh_reply_t *reply,
         || (action == NGX_MESH_CONSUL_SLOW && consul->source->addrs.nelts > 1
             && bad + 1 >= NGX_MESH_CONSUL_BAD))
     {
-        if (answer->said.status == 429) {
+        /* who counts connections closes this one; who counts requests does
+           not */
+
+        if (answer->said.status == 429 && !reply->keepalive) {
             ngx_mesh_consul_fewer(consul);
         }
 
