@@ -5,6 +5,7 @@
 
 
 #include "ngx_mesh_fetch.h"
+#include "ngx_mesh_registry_int.h"
 
 
 static size_t ngx_mesh_fetch_host(ngx_mesh_fetch_t *fetch, ngx_str_t *host);
@@ -190,7 +191,13 @@ ngx_mesh_fetch_received(ngx_mesh_net_t *net, u_char *p, size_t n)
         ngx_add_timer(&fetch->timer, fetch->read_timeout);
     }
 
+    /* a few bytes of gzip may be very many */
+
+    ngx_mesh_agent_busy();
+
     rc = ngx_mesh_reply_read(&fetch->reply, &p, last);
+
+    ngx_mesh_agent_idle();
 
     if (rc == NGX_AGAIN) {
         return;
