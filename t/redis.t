@@ -12,6 +12,7 @@ use Mesh::Unit;
 
 Mesh::Unit::run('redis',
     sources => [qw(t/unit/*.c t/redis/*.c
-                   src/registry/ngx_mesh_redis_view.c)],
+                   src/registry/ngx_mesh_redis_view.c
+                   src/registry/ngx_mesh_redis_server.c)],
     rooms => [qw(codec table registry)],
 );

@@ -76,7 +76,7 @@ ngx_mesh_redis_apply(ngx_mesh_redis_sub_t *sub)
         return;
     }
 
-    ngx_mesh_redis_view_settle(&sub->view, hold && !s->forced);
+    ngx_mesh_redis_view_settle(&sub->view, s->forced ? 0 : hold);
 
     if (missing && redis->doubtful && !s->forced) {
         update.what = NGX_MESH_UPDATE_UNKNOWN;

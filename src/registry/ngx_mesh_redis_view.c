@@ -199,25 +199,30 @@ ngx_uint_t
 ngx_mesh_redis_view_hold(ngx_mesh_redis_view_t *view, ngx_uint_t unregistered,
     ngx_uint_t flags)
 {
-    ngx_uint_t  silent;
+    ngx_uint_t  lost;
 
     if (view->lost <= unregistered) {
         return 0;
     }
 
+    lost = view->lost - view->holding;
+
+    if (lost <= unregistered) {
+        return NGX_MESH_REDIS_HOLD_HELD;
+    }
+
     if ((flags & NGX_MESH_REDIS_DOUBT) || view->holding
         || view->lost == view->had)
     {
-        return 1;
+        return NGX_MESH_REDIS_HOLD_HELD|NGX_MESH_REDIS_HOLD_LOST;
     }
 
     if (flags & NGX_MESH_REDIS_FRESH) {
         return 0;
     }
 
-    silent = view->lost - unregistered;
-
-    return silent * 2 >= view->had;
+    return (lost - unregistered) * 2 >= view->had ? NGX_MESH_REDIS_HOLD_LOST
+                                                  : 0;
 }
 
 
@@ -254,11 +259,15 @@ static void
 ngx_mesh_redis_view_judge(ngx_mesh_redis_view_t *view,
     ngx_mesh_redis_field_t *f, ngx_uint_t hold, ngx_uint_t *alive)
 {
-    int64_t  left;
+    int64_t     left;
+    ngx_uint_t  keep;
 
     if (f->generation != view->generation) {
 
-        if (!f->used || !hold || (f->held && view->now >= f->held)) {
+        keep = hold & (f->held ? NGX_MESH_REDIS_HOLD_HELD
+                               : NGX_MESH_REDIS_HOLD_LOST);
+
+        if (!f->used || !keep || (f->held && view->now >= f->held)) {
             view->changed |= f->used;
             ngx_mesh_redis_view_remove(view, f);
             return;

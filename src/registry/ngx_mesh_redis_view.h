@@ -100,9 +100,12 @@ ngx_mesh_redis_field_t *ngx_mesh_redis_view_next(ngx_mesh_redis_view_t *view,
  * not.
  */
 
-#define NGX_MESH_REDIS_FRESH  1              /* first read of a connection:
+#define NGX_MESH_REDIS_FRESH      1          /* first read of a connection:
                                                 messages may be lost */
-#define NGX_MESH_REDIS_DOUBT  2              /* the server may have lost data */
+#define NGX_MESH_REDIS_DOUBT      2          /* the server may have lost data */
+
+#define NGX_MESH_REDIS_HOLD_LOST  1          /* what is lost now */
+#define NGX_MESH_REDIS_HOLD_HELD  2          /* what was lost before */
 
 ngx_uint_t ngx_mesh_redis_view_hold(ngx_mesh_redis_view_t *view,
     ngx_uint_t unregistered, ngx_uint_t flags);

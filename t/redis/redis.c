@@ -14,6 +14,7 @@ int
 main(void)
 {
     test_view();
+    test_server();
 
     return test_done();
 }

@@ -9,6 +9,7 @@
 
 
 void test_view(void);
+void test_server(void);
 
 
 #endif /* _REDIS_H_INCLUDED_ */
