@@ -377,6 +377,8 @@ ngx_mesh_record_address(ngx_str_t *host, ngx_uint_t port, ngx_pool_t *pool,
     }
 
     ep->id = ep->name;
+    ep->sockaddr = addr.sockaddr;
+    ep->socklen = addr.socklen;
 
     return NGX_OK;
 }
@@ -613,6 +615,10 @@ ngx_mesh_record_cmp(const void *one, const void *two)
 
     if (rc == 0) {
         rc = ngx_mesh_record_order(&a->ep.name, &b->ep.name);
+    }
+
+    if (rc == 0) {
+        rc = (ngx_int_t) a->ep.suspect - (ngx_int_t) b->ep.suspect;
     }
 
     if (rc == 0) {

@@ -37,7 +37,7 @@ ngx_int_t ngx_mesh_record_dubbo(ngx_str_t *url, ngx_str_t *interface,
  * them, laid on the records of its providers as Dubbo does.  A record that is
  * disabled by one is "down" and stays: an operator's word is no loss that a
  * guard should hold.  What is not weight, warmup or disabled is named in
- * *unsupported, which is left empty otherwise.
+ * *unsupported, which is left empty otherwise.  The records are unique then.
  */
 ngx_int_t ngx_mesh_record_configure(ngx_array_t *urls /* ngx_str_t */,
     ngx_array_t *records, ngx_pool_t *pool, ngx_str_t *unsupported);

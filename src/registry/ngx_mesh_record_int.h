@@ -163,7 +163,7 @@ int64_t ngx_mesh_record_number(ngx_str_t *value, int64_t fallback);
 ngx_uint_t ngx_mesh_record_weight(int64_t weight, ngx_uint_t times);
 
 /*
- * Name, id and host of an endpoint, in the one form an address has.
+ * Name, id, host and address of an endpoint, in the one form they have.
  * NGX_DECLINED: there is no way to connect there, *why says so.
  */
 ngx_int_t ngx_mesh_record_address(ngx_str_t *host, ngx_uint_t port,

@@ -80,6 +80,7 @@ ngx_mesh_record_configure(ngx_array_t *urls, ngx_array_t *records,
     ngx_mesh_record_rule_t  *rule;
 
     ngx_str_null(unsupported);
+    ngx_mesh_record_unique(records);
 
     if (urls->nelts == 0) {
         return NGX_OK;

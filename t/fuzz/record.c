@@ -67,6 +67,8 @@ fit(ngx_mesh_record_t *r)
 
     check(ep->name.len > 6 && ep->name.len < 60);
     check(ep->id.len == ep->name.len && ep->host.len < ep->name.len);
+    check(ep->sockaddr && ep->sockaddr->sa_family
+          && ep->socklen >= sizeof(struct sockaddr_in));
     check(ep->weight <= 1000000 && ep->warmup_weight <= 1000000);
     check(ep->warmup <= 0x7fffffff && (ep->warmup == 0 || ep->started));
     check(ep->protocol.len && ep->zone.len < 256);

@@ -214,8 +214,14 @@ test_effects(ngx_pool_t *pool)
     begin(pool);
 
     urls.nelts = 0;
+    r = ngx_array_push(&records);
+    (void) provider(pool, "dubbo://10.0.0.1:20880/a.B?timestamp=9", r);
     (void) ngx_mesh_record_configure(&urls, &records, pool, &unsupported);
     ok(unsupported.len == 0, "... or nothing");
+
+    r = records.elts;
+    ok(records.nelts == 3 && r[0].ep.started == 9,
+       "of a process that came back the new one is taken");
 }
 
 
