@@ -13,6 +13,9 @@
 #include <ngx_http.h>
 
 
+#include "ngx_mesh_registry.h"
+
+
 /* The room "http": what of the mesh is seen and changed over HTTP. */
 
 
@@ -43,6 +46,23 @@ void ngx_mesh_api_init(void);
 /* adds a response header; both strings stay where they are */
 ngx_int_t ngx_mesh_http_add_header(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);
+
+
+/* ngx_mesh_http_registries.c */
+
+typedef struct {
+    ngx_array_t                sources;    /* ngx_mesh_source_info_t */
+    ngx_uint_t                 family;     /* families done */
+    ngx_uint_t                 read;
+} ngx_mesh_http_registries_t;
+
+/*
+ * What is known of registries, as text for Prometheus, in parts: appends to
+ * the buffer what fits; zeroed at first.  NGX_OK: that was all; NGX_AGAIN:
+ * there is more, for another buffer.
+ */
+ngx_int_t ngx_mesh_http_registries_text(ngx_mesh_http_registries_t *registries,
+    ngx_pool_t *pool, ngx_buf_t *b);
 
 
 /* ngx_mesh_http_parts.c */

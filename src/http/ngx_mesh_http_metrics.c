@@ -18,7 +18,10 @@
 typedef struct {
     ngx_mesh_metrics_cursor_t   cursor;
     ngx_mesh_table_cursor_t     table;
+    ngx_mesh_http_registries_t  registries;
+    ngx_pool_t                 *pool;      /* of the request */
     ngx_uint_t                  calls;     /* done, the table follows */
+    ngx_uint_t                  counts;    /* the same, registries follow */
     ngx_chain_t                *free;
     ngx_mesh_http_parts_t       parts;
 } ngx_mesh_http_metrics_ctx_t;
@@ -61,6 +64,7 @@ ngx_mesh_http_metrics_handler(ngx_http_request_t *r)
     ctx->parts.part = ngx_mesh_http_metrics_part;
     ctx->parts.data = ctx;
     ctx->parts.free = &ctx->free;
+    ctx->pool = r->pool;
 
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_type = ngx_mesh_http_metrics_type;
@@ -138,6 +142,8 @@ ngx_mesh_http_metrics_part(void *data, ngx_pool_t *pool, ngx_chain_t **out)
 static ngx_int_t
 ngx_mesh_http_metrics_text(ngx_mesh_http_metrics_ctx_t *ctx, ngx_buf_t *b)
 {
+    ngx_int_t  rc;
+
     if (!ctx->calls) {
         if (ngx_mesh_metrics_text_part(&ctx->cursor, b) == NGX_AGAIN) {
             return NGX_AGAIN;
@@ -146,5 +152,15 @@ ngx_mesh_http_metrics_text(ngx_mesh_http_metrics_ctx_t *ctx, ngx_buf_t *b)
         ctx->calls = 1;
     }
 
-    return ngx_mesh_table_text_part(&ctx->table, b);
+    if (!ctx->counts) {
+        rc = ngx_mesh_table_text_part(&ctx->table, b);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        ctx->counts = 1;
+    }
+
+    return ngx_mesh_http_registries_text(&ctx->registries, ctx->pool, b);
 }
