@@ -191,6 +191,7 @@ is(join(' ', sort $r->{content} =~ /^# TYPE mesh_(\S+)/mg), join(' ', sort qw(
     protocol_errors_total damaged_frames_total
     handovers_total oversize_frames_total unreadable_requests_total
     link_failures_total nomem_total series_dropped_total
+    parked_requests_total requests_parked wants_total wants_refused_total
     client_connections links requests_in_flight buffered_bytes slots_resting
     agent_up agent_beat_age_seconds agent_lease agent_lease_fence
     agent_takeovers_total agent_journal_writes_total

@@ -146,6 +146,20 @@ is(api($t, 'POST', 'registries/consul/resync')->{status}, 200,
    'all of it is read again');
 
 
+# from a shell
+
+$ENV{MESH_API} = 'http://127.0.0.1:' . $t->port('http') . '/api/1';
+
+my $meshctl = "$FindBin::Bin/../util/meshctl";
+
+like(`$meshctl registries consul`, qr/"state" : "ok"/, 'meshctl registries');
+like(`$meshctl registries`, qr/"name" : "consul"/, '... all');
+like(`$meshctl resync consul @{[A]} --force`, qr/"forced" : true/,
+     'meshctl resync');
+is(`$meshctl resync none 2>&1` =~ s/:.*//sr, 'meshctl', '... none');
+is($? >> 8, 4, '... is refused');
+
+
 # outage
 
 $consul->kill9;

@@ -62,7 +62,7 @@ ngx_mesh_api_field_t  ngx_mesh_api_service_fields[] = {
       255, "Fact that the balancer \"hash\" hashes" },
     { "registries", NGX_MESH_API_STRING,
       offsetof(ngx_mesh_api_service_t, registries), 1024,
-      "Registries that are asked for it, by commas; all by default" },
+      "Registries that are asked for it, by commas, or off; all by default" },
     { "provided_by", NGX_MESH_API_STRING,
       offsetof(ngx_mesh_api_service_t, provided_by), 1024,
       "Applications of Dubbo 3 that provide it, by commas" },
@@ -475,6 +475,10 @@ ngx_mesh_api_service_registries(ngx_mesh_api_call_t *call,
 
         name.data = p;
         name.len = end - p;
+
+        if (name.len == 3 && ngx_strncmp(name.data, "off", 3) == 0) {
+            continue;
+        }
 
         for (i = 0; /* void */ ; i++) {
 
