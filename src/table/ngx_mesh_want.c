@@ -180,7 +180,7 @@ ngx_mesh_want_read(ngx_str_t *interface, ngx_mesh_want_read_t *read,
         NGX_MESH_ITEM_SERVICE
     };
 
-    ngx_str_null(&empty);
+    ngx_str_set(&empty, "");
     ngx_memzero(queries, sizeof(queries));
 
     if (ngx_mesh_item_found_key(&inside, interface, &empty, pool) != NGX_OK) {
