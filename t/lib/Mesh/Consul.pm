@@ -324,8 +324,8 @@ sub states {
 }
 
 
-# many(name, n, options): n instances from one port on, in few requests; of
-# nodes of their own, as the agent's is not asked
+# many(name, n, options): n instances from one port on, as Dubbo has them, in
+# few requests; of nodes of their own, as the agent's is not asked
 
 sub many {
     my ($self, $name, $n, %o) = @_;
@@ -340,12 +340,15 @@ sub many {
         push @ops, { Node => { Verb => 'set', Node => {
                          Node => $node, Address => '127.0.0.1' } } }
             if $i < $nodes;
+        my $host = $o{address} // sprintf('127.0.%d.%d', 1 + $i / 250,
+                                          1 + $i % 250);
+        my $at = $o{fixed} ? $port : $port + $i % 60000;
+
         push @ops, { Service => { Verb => 'set', Node => $node, Service => {
-            ID => "$name-$i", Service => $name,
-            Address => $o{address} // sprintf('127.0.%d.%d', 1 + $i / 250,
-                                              1 + $i % 250),
-            Port => $o{fixed} ? $port : $port + $i % 60000,
-            Tags => $o{tags} // [], Meta => $o{meta} // {},
+            ID => "$name-$i", Service => $name, Address => $host, Port => $at,
+            Tags => $o{tags} // ['dubbo'],
+            Meta => $o{meta}
+                    // { url => "dubbo://$host:$at/$name?side=provider" },
         } } };
     }
 
