@@ -16,12 +16,17 @@
  */
 #define NGX_MESH_METADATA_PATIENCE  60000
 
+/* bytes of "HOST:PORT" */
+#define NGX_MESH_METADATA_MEMBER    300
+
 /* s after which a revision is forgotten that no instance has any more, and an
    application that nobody asked for */
 #define NGX_MESH_METADATA_IDLE      600
 #define NGX_MESH_METADATA_UNUSED    86400
 
 
+static void ngx_mesh_metadata_dismiss(ngx_mesh_metadata_app_t *app,
+    ngx_mesh_metadata_revision_t *r);
 static ngx_uint_t ngx_mesh_metadata_current(ngx_mesh_metadata_revision_t *r);
 static void ngx_mesh_metadata_start(ngx_mesh_metadata_revision_t *r);
 static void ngx_mesh_metadata_answered(ngx_mesh_metadata_ask_t *ask,
@@ -131,7 +136,9 @@ ngx_mesh_metadata_app(ngx_mesh_source_t *source, ngx_str_t *name)
 
     ngx_rbtree_init(&app->revisions, &app->sentinel,
                     ngx_str_rbtree_insert_value);
+    ngx_rbtree_init(&app->members, &app->nobody, ngx_str_rbtree_insert_value);
     ngx_queue_init(&app->all);
+    ngx_queue_init(&app->seen);
     ngx_queue_init(&app->waits);
 
     ngx_queue_insert_tail(&ngx_mesh_metadata_all, &app->queue);
@@ -181,6 +188,93 @@ ngx_mesh_metadata_revision(ngx_mesh_metadata_app_t *app, ngx_str_t *name)
     r->used = ngx_time();
 
     return r;
+}
+
+
+ngx_mesh_metadata_revision_t *
+ngx_mesh_metadata_member(ngx_mesh_metadata_app_t *app, ngx_str_t *host,
+    ngx_uint_t port, ngx_mesh_metadata_revision_t *revision)
+{
+    u_char                       text[NGX_MESH_METADATA_MEMBER];
+    uint32_t                     hash;
+    ngx_str_t                    name;
+    ngx_mesh_metadata_member_t  *m;
+
+    name.data = text;
+    name.len = ngx_snprintf(text, NGX_MESH_METADATA_MEMBER, "%V:%ui", host,
+                            port)
+               - text;
+
+    hash = ngx_crc32_long(name.data, name.len);
+
+    m = (ngx_mesh_metadata_member_t *)
+            ngx_str_rbtree_lookup(&app->members, &name, hash);
+
+    if (m == NULL) {
+
+        if (revision == NULL) {
+            return NULL;
+        }
+
+        m = ngx_calloc(sizeof(ngx_mesh_metadata_member_t) + name.len,
+                       ngx_cycle->log);
+        if (m == NULL) {
+            return NULL;
+        }
+
+        m->sn.node.key = hash;
+        m->sn.str.len = name.len;
+        m->sn.str.data = (u_char *) m + sizeof(ngx_mesh_metadata_member_t);
+        ngx_memcpy(m->sn.str.data, name.data, name.len);
+
+        ngx_rbtree_insert(&app->members, &m->sn.node);
+        ngx_queue_insert_tail(&app->seen, &m->queue);
+    }
+
+    m->count = app->count;
+
+    if (revision) {
+        m->revision = revision;
+    }
+
+    /* it is of use, whoever has it otherwise */
+
+    m->revision->count = app->count;
+    m->revision->used = ngx_time();
+
+    return m->revision;
+}
+
+
+void
+ngx_mesh_metadata_members(ngx_mesh_metadata_app_t *app)
+{
+    ngx_mesh_metadata_dismiss(app, NULL);
+}
+
+
+/* those that are gone, or (not NULL) those of the revision */
+
+static void
+ngx_mesh_metadata_dismiss(ngx_mesh_metadata_app_t *app,
+    ngx_mesh_metadata_revision_t *r)
+{
+    ngx_queue_t                 *q, *next;
+    ngx_mesh_metadata_member_t  *m;
+
+    for (q = ngx_queue_head(&app->seen);
+         q != ngx_queue_sentinel(&app->seen);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        m = ngx_queue_data(q, ngx_mesh_metadata_member_t, queue);
+
+        if (r ? m->revision == r : m->count != app->count) {
+            ngx_queue_remove(&m->queue);
+            ngx_rbtree_delete(&app->members, &m->sn.node);
+            ngx_free(m);
+        }
+    }
 }
 
 
@@ -508,6 +602,8 @@ ngx_mesh_metadata_sweep(ngx_event_t *ev)
 static void
 ngx_mesh_metadata_free(ngx_mesh_metadata_revision_t *r)
 {
+    ngx_mesh_metadata_dismiss(r->app, r);
+
     if (r->state == NGX_MESH_METADATA_QUEUED) {
         ngx_queue_remove(&r->turn);
         r->app->busy--;
@@ -555,6 +651,9 @@ ngx_mesh_metadata_free_app(ngx_mesh_metadata_app_t *app)
         wait = ngx_queue_data(q, ngx_mesh_metadata_wait_t, queue);
         ngx_mesh_metadata_cancel(wait);
     }
+
+    app->count++;
+    ngx_mesh_metadata_members(app);
 
     while (!ngx_queue_empty(&app->all)) {
         q = ngx_queue_head(&app->all);

@@ -45,12 +45,12 @@ struct ngx_mesh_metadata_wait_s {
  * registered in Consul: what ngx_mesh_record_consul() reads.  "entries" is the
  * answer for the application's name, the array, and must live as long as "to".
  *
- * NGX_OK: these are all; NGX_AGAIN: revisions are not known yet, *reason says
- * why if asking for them has failed (empty: it has not, so far), and the
- * handler is called, once and not from inside of this function, when it is
- * worth while to try again with a fresh "to"; NGX_DECLINED: no revision is
- * known or none will be, *reason says why, and it is no use to wait, but for
- * another answer of the registry; NGX_ERROR: no memory.
+ * NGX_OK: these are all, of instances that are known; what a new instance
+ * offers, or one that has changed, may follow: the handler is called then.
+ * NGX_AGAIN: too little is known to say what there is; *reason says why, or is
+ * empty if nothing has failed so far.  The handler is called, once and not from
+ * inside of this function, when it is worth while to try again with a fresh
+ * "to".  NGX_ERROR: no memory.
  *
  * What an operator should know is added to update->unmapped with any of them.
  * Texts are of the pool.

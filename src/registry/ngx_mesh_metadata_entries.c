@@ -16,6 +16,8 @@ typedef struct {
     cJSON                      *to;
     ngx_uint_t                  known;       /* instances */
     ngx_uint_t                  pending;
+    ngx_uint_t                  before;      /* of these: as they were */
+    ngx_uint_t                  late;        /* new ones, not known yet */
     ngx_uint_t                  lost;        /* ... and nobody hopes for */
     ngx_uint_t                  nowhere;     /* there is nobody to ask */
     ngx_uint_t                  others;      /* which are not of Dubbo 3 */
@@ -85,6 +87,7 @@ ngx_mesh_metadata_entries(ngx_mesh_metadata_wait_t *wait,
         }
     }
 
+    ngx_mesh_metadata_members(count.app);
     ngx_mesh_metadata_next();
 
     return ngx_mesh_metadata_result(&count, wait, update, reason);
@@ -114,12 +117,15 @@ ngx_mesh_metadata_one(ngx_mesh_metadata_count_t *count,
         r->nplaces = 0;
     }
 
-    if (r->state == NGX_MESH_METADATA_KNOWN) {
-        count->known++;
-        return ngx_mesh_metadata_offer(count, in, r->services);
+    if (r->state != NGX_MESH_METADATA_KNOWN) {
+        return ngx_mesh_metadata_learn(count, in, r);
     }
 
-    return ngx_mesh_metadata_learn(count, in, r);
+    count->known++;
+
+    (void) ngx_mesh_metadata_member(count->app, &in->host, in->port, r);
+
+    return ngx_mesh_metadata_offer(count, in, r->services);
 }
 
 
@@ -174,6 +180,8 @@ static ngx_int_t
 ngx_mesh_metadata_learn(ngx_mesh_metadata_count_t *count,
     ngx_mesh_metadata_instance_t *in, ngx_mesh_metadata_revision_t *r)
 {
+    ngx_mesh_metadata_revision_t  *old;
+
     if (r->places == NULL) {
         r->places = ngx_calloc(NGX_MESH_METADATA_PLACES
                                * sizeof(ngx_mesh_metadata_place_t),
@@ -185,29 +193,38 @@ ngx_mesh_metadata_learn(ngx_mesh_metadata_count_t *count,
 
     ngx_mesh_metadata_places(r, in);
 
+    if (r->nplaces) {
+        ngx_mesh_metadata_want(r);
+
+        if (r->error.len) {
+            count->error = r->error;
+        }
+
+    } else if (in->remote) {
+        ngx_str_set(&count->error, "its metadata is in a metadata centre, "
+                    "it needs dubbo.application.metadata-type=local");
+
+    } else if (count->error.len == 0) {
+        ngx_str_set(&count->error, "it has no address that could be asked "
+                    "for its metadata");
+    }
+
+    old = ngx_mesh_metadata_member(count->app, &in->host, in->port, NULL);
+
+    if (old) {
+        count->before++;
+        count->known++;
+        return ngx_mesh_metadata_offer(count, in, old->services);
+    }
+
     if (r->nplaces == 0) {
         count->nowhere++;
 
-        if (in->remote) {
-            ngx_str_set(&count->error, "its metadata is in a metadata centre, "
-                        "it needs dubbo.application.metadata-type=local");
-
-        } else if (count->error.len == 0) {
-            ngx_str_set(&count->error, "it has no address that could be asked "
-                        "for its metadata");
-        }
-
-        return NGX_OK;
-    }
-
-    ngx_mesh_metadata_want(r);
-
-    if (r->error.len) {
-        count->error = r->error;
-    }
-
-    if (r->lost) {
+    } else if (r->lost) {
         count->lost++;
+
+    } else if (count->app->settled) {
+        count->late++;
 
     } else {
         count->pending++;
@@ -255,9 +272,10 @@ ngx_mesh_metadata_result(ngx_mesh_metadata_count_t *count,
     ngx_mesh_metadata_app_t  *app;
 
     app = count->app;
-    missing = count->lost + count->nowhere;
+    missing = count->before + count->pending + count->late + count->lost
+              + count->nowhere;
 
-    if (count->pending || count->lost) {
+    if (missing > count->nowhere) {
 
         /* even what is lost may be found again */
 
@@ -266,13 +284,10 @@ ngx_mesh_metadata_result(ngx_mesh_metadata_count_t *count,
         wait->due = 0;
     }
 
-    if (missing || (count->pending && count->error.len)) {
+    if (missing && count->error.len) {
         text = ngx_mesh_metadata_say(count->pool,
-                   "application-level: metadata of %ui of %ui instances of %V "
-                   "is not known: %V",
-                   missing + count->pending,
-                   missing + count->pending + count->known, &app->name,
-                   &count->error);
+                   "application-level: metadata of %ui instances of %V is not "
+                   "known: %V", missing, &app->name, &count->error);
         if (text.data == NULL) {
             return NGX_ERROR;
         }
@@ -285,11 +300,15 @@ ngx_mesh_metadata_result(ngx_mesh_metadata_count_t *count,
         return NGX_ERROR;
     }
 
-    if (count->pending) {
+    /* what is not known is not taken for nothing */
+
+    if (count->pending || (missing && count->known == 0)) {
         return NGX_AGAIN;
     }
 
-    return (missing && count->known == 0) ? NGX_DECLINED : NGX_OK;
+    app->settled = 1;
+
+    return NGX_OK;
 }
 
 
@@ -303,7 +322,8 @@ ngx_mesh_metadata_remarks(ngx_mesh_metadata_count_t *count,
     ngx_uint_t  all;
 
     name = &count->app->name;
-    all = count->known + count->pending + count->lost + count->nowhere;
+    all = count->known + count->pending + count->late + count->lost
+          + count->nowhere;
 
     if (count->foreign) {
         text = ngx_mesh_metadata_say(count->pool,

@@ -157,7 +157,13 @@ typedef struct {
     ngx_uint_t                 count;        /* of answers looked at */
     ngx_uint_t                 busy;         /* QUEUED and ASKED */
     time_t                     used;
+    ngx_rbtree_t               members;
+    ngx_rbtree_node_t          nobody;       /* their sentinel */
+    ngx_queue_t                seen;         /* the same */
     unsigned                   news:1;       /* for those who wait */
+    unsigned                   settled:1;    /* an answer was made use of: what
+                                                comes later takes nothing away
+                                                while it is unknown */
 } ngx_mesh_metadata_app_t;
 
 
@@ -187,11 +193,30 @@ typedef struct {
 } ngx_mesh_metadata_revision_t;
 
 
+/* an instance, and the last revision of it that is known */
+
+typedef struct {
+    ngx_str_node_t             sn;           /* "HOST:PORT" */
+    ngx_queue_t                queue;
+    ngx_uint_t                 count;
+    ngx_mesh_metadata_revision_t  *revision;
+} ngx_mesh_metadata_member_t;
+
+
 /* found or made; NULL: no memory */
 ngx_mesh_metadata_app_t *ngx_mesh_metadata_app(ngx_mesh_source_t *source,
     ngx_str_t *name);
 ngx_mesh_metadata_revision_t *ngx_mesh_metadata_revision(
     ngx_mesh_metadata_app_t *app, ngx_str_t *name);
+
+/* the instance has that revision, which is KNOWN; or (NULL) what it had when
+   it was known, NULL: it never was, or there is no memory */
+ngx_mesh_metadata_revision_t *ngx_mesh_metadata_member(
+    ngx_mesh_metadata_app_t *app, ngx_str_t *host, ngx_uint_t port,
+    ngx_mesh_metadata_revision_t *revision);
+
+/* forgets instances that the answer does not have */
+void ngx_mesh_metadata_members(ngx_mesh_metadata_app_t *app);
 
 /* a NEW one is to be asked for */
 void ngx_mesh_metadata_want(ngx_mesh_metadata_revision_t *r);

@@ -32,7 +32,8 @@ use constant { CLIENTS => 4, THREADS => 12 };
 
 # new(provider, consumer => 27, 33 or sofa513; registry => redis or consul,
 #     store => options of Mesh::Redis or Mesh::Consul, mesh => more of mesh {},
-#     source => parameters of "registry", define => properties of providers)
+#     source => parameters of "registry", define => sub that gives a provider's
+#     properties)
 
 sub new {
     my ($class, %o) = @_;
@@ -117,13 +118,14 @@ sub jvm {
 
     my $dir = $self->{t}->dir;
     my $define = $main eq 'Provider' ? $self->{o}{define} : undef;
+    my %define = $define ? $define->() : ();
 
     return Interop::Jvm->start($peer, $main, log => "$dir/$name.log",
         args => \@args, define => {
             # where SOFARPC would write its logs, too
             'user.home' => $dir, 'logging.path' => $dir,
             'dubbo.service.shutdown.wait' => 2000,
-            %{ $define // {} },
+            %define,
         });
 }
 
