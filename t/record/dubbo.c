@@ -20,7 +20,8 @@ good(ngx_pool_t *pool, const char *url, const char *name, const char *group,
 
     ok(rc == NGX_OK && is(&r.ep.name, name) && is(&r.group, group)
        && is(&r.version, version) && is(&r.ep.protocol, "dubbo")
-       && is(&r.ep.id, name) && r.ep.sockaddr && r.ep.socklen, "%.100s%s%s", url, rc == NGX_OK ? "" : ": ", why);
+       && is(&r.ep.id, name) && r.ep.sockaddr && r.ep.socklen,
+       "%.100s%s%s", url, rc == NGX_OK ? "" : ": ", why);
 }
 
 
