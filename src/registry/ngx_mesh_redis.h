@@ -100,7 +100,9 @@ struct ngx_mesh_redis_s {
     /* whether messages come */
     ngx_event_t                ping;
     ngx_str_t                  channel;      /* of our own */
-    ngx_uint_t                 sent;         /* the last that was published */
+    ngx_uint_t                 sent;         /* the last of its messages */
+    ngx_uint_t                 published;    /* the server has taken it */
+    ngx_msec_t                 answered;     /* then */
     ngx_uint_t                 received;
     ngx_uint_t                 pattern;      /* NGX_MESH_REDIS_PATTERN_* */
     unsigned                   canary:1;     /* publishing is allowed */

@@ -44,6 +44,7 @@ ngx_mesh_redis_listen(ngx_mesh_redis_t *redis)
     resp->push = ngx_mesh_redis_push;
 
     redis->sent = 0;
+    redis->published = 0;
     redis->received = 0;
     redis->pattern = NGX_MESH_REDIS_PATTERN_OFF;
 
@@ -420,7 +421,9 @@ ngx_mesh_redis_ping_handler(ngx_event_t *ev)
 
     redis = ev->data;
 
-    if (redis->canary && redis->sent != redis->received) {
+    if (redis->canary && redis->published != redis->received
+        && ngx_current_msec - redis->answered >= redis->conf->timeout)
+    {
         ngx_mesh_redis_fail(redis, NGX_MESH_RESP_TRANSIENT,
                             "it answers, but messages do not come");
         return;
@@ -462,7 +465,9 @@ ngx_mesh_redis_publish(ngx_mesh_redis_t *redis)
     u_char     text[NGX_INT_T_LEN];
     ngx_str_t  args[3];
 
-    if (!redis->canary) {
+    /* one at a time: a reply before this one may be long */
+
+    if (!redis->canary || redis->sent != redis->received) {
         return NGX_OK;
     }
 
@@ -483,7 +488,13 @@ ngx_mesh_redis_publish_handler(void *data, ngx_mesh_reply_t *reply)
 {
     ngx_mesh_redis_t *redis = data;
 
-    if (reply == NULL || reply->type != REDIS_REPLY_ERROR) {
+    if (reply == NULL) {
+        return;
+    }
+
+    if (reply->type != REDIS_REPLY_ERROR) {
+        redis->published = redis->sent;
+        redis->answered = ngx_current_msec;
         return;
     }
 

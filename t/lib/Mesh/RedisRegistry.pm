@@ -115,6 +115,14 @@ sub keeps {
 }
 
 
+# has it try, and read, again at once
+
+sub resync {
+    my ($self, $name) = @_;
+    return api($self, 'POST', 'registries/' . ($name // 'redis') . '/resync');
+}
+
+
 # what is known of the registry, as the API shows it
 
 sub registry {
