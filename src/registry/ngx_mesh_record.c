@@ -622,11 +622,11 @@ ngx_mesh_record_cmp(const void *one, const void *two)
     }
 
     if (rc == 0) {
-        rc = (ngx_int_t) a->ep.drain - (ngx_int_t) b->ep.drain;
+        rc = (a->ep.started < b->ep.started) - (a->ep.started > b->ep.started);
     }
 
     if (rc == 0) {
-        rc = (a->ep.started < b->ep.started) - (a->ep.started > b->ep.started);
+        rc = (ngx_int_t) a->ep.drain - (ngx_int_t) b->ep.drain;
     }
 
     if (rc == 0) {

@@ -25,7 +25,7 @@
  * NGX_OK; NGX_DECLINED: it is none of ours (another category, protocol or
  * interface, enabled=false, no port), *why says so; NGX_ERROR: no memory.
  * Weight, warmup, timestamp, group and version are honoured as a consumer of
- * Dubbo does; disabled=true is "down"; the other parameters an operator
+ * Dubbo does; disabled=true drains; the other parameters an operator
  * selects by are labels.  The endpoint's id is its name, its owner is left
  * for the caller.
  */
@@ -35,7 +35,7 @@ ngx_int_t ngx_mesh_record_dubbo(ngx_str_t *url, ngx_str_t *interface,
 /*
  * Configurators: "override://" and "absent://" URLs of one interface, all of
  * them, laid on the records of its providers as Dubbo does.  A record that is
- * disabled by one is "down" and stays: an operator's word is no loss that a
+ * disabled by one stays, and drains: an operator's word is no loss that a
  * guard should hold.  What is not weight, warmup or disabled is named in
  * *unsupported, which is left empty otherwise.  The records are unique then.
  */

@@ -119,7 +119,7 @@ ngx_mesh_record_entry(ngx_mesh_record_consul_t *ctx, cJSON *entry)
     }
 
     record.ep.owner = ctx->s->source->name;
-    record.ep.drain = ctx->maintenance ? 1 : 0;
+    record.ep.drain |= ctx->maintenance ? 1 : 0;
     record.ep.weight = ngx_mesh_record_weight(record.ep.weight, ctx->weight);
     record.ep.warmup_weight = ngx_mesh_record_weight(record.ep.warmup_weight,
                                                      ctx->weight);

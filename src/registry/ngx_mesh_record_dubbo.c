@@ -201,8 +201,8 @@ ngx_mesh_record_dubbo(ngx_str_t *text, ngx_str_t *interface, ngx_pool_t *pool,
                     ngx_mesh_record_number(value, NGX_MESH_DEFAULT_WEIGHT), 1);
     ep->max_fails = NGX_MESH_RECORD_MAX_FAILS;
     ep->fail_timeout = NGX_MESH_RECORD_FAIL_TIMEOUT;
-    ep->down = ngx_mesh_record_flag(ngx_mesh_record_param(&url, "disabled"),
-                                    0);
+    ep->drain = ngx_mesh_record_flag(ngx_mesh_record_param(&url, "disabled"),
+                                     0);
 
     value = ngx_mesh_record_param(&url, "zone");
 

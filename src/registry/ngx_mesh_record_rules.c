@@ -465,8 +465,8 @@ ngx_mesh_record_rule_apply(ngx_mesh_record_rule_t *rule,
 
     value = ngx_mesh_record_param(&rule->url, "disabled");
 
-    if (value && !(rule->absent && ep->down)) {
-        ep->down = ngx_mesh_record_flag(value, 0);
+    if (value && !(rule->absent && ep->drain)) {
+        ep->drain = ngx_mesh_record_flag(value, 0);
     }
 }
 

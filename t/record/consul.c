@@ -299,7 +299,7 @@ test_dubbo_on(ngx_pool_t *pool)
     r = only(pool, "{" NODE ",\"Service\":{" URL "&timestamp=9\"}},"
              "\"Checks\":[" MAINT("_service_maintenance:1") "]},"
              "{" NODE ",\"Service\":{" URL "&timestamp=7\"}}}");
-    ok(r->ep.started == 7 && !r->ep.drain, "... that does not drain");
+    ok(r->ep.started == 9 && r->ep.drain, "... even if it drains");
 }
 
 

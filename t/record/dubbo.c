@@ -217,9 +217,9 @@ test_weights(ngx_pool_t *pool)
     warmup(pool, "timestamp=now", 0, 0);
 
     (void) provider(pool, "dubbo://10.0.0.1:1/a.B?disabled=true", &r);
-    ok(r.ep.down, "disabled=true is down");
+    ok(r.ep.drain, "disabled=true drains");
     (void) provider(pool, "dubbo://10.0.0.1:1/a.B?disabled=false", &r);
-    ok(!r.ep.down, "disabled=false is not");
+    ok(!r.ep.drain, "disabled=false does not");
 }
 
 

@@ -46,7 +46,7 @@ rule(const char *url)
 }
 
 
-/* the weights that follow, a - for one that is down */
+/* the weights that follow, a - for one that drains */
 
 static void
 expect(ngx_pool_t *pool, const char *expected, const char *what)
@@ -61,7 +61,7 @@ expect(ngx_pool_t *pool, const char *expected, const char *what)
     p = weights;
 
     for (i = 0; i < records.nelts; i++) {
-        p += sprintf(p, "%s%s%lu", i ? " " : "", r[i].ep.down ? "-" : "",
+        p += sprintf(p, "%s%s%lu", i ? " " : "", r[i].ep.drain ? "-" : "",
                      (unsigned long) r[i].ep.weight);
     }
 
