@@ -109,6 +109,11 @@ $family{$1} = $2 while $metrics
 $family{$2} = index($1, 'gauge') >= 0 ? 'gauge' : 'counter' while $metrics
     =~ /^ +ngx_mesh_metrics_(\w+)\("(mesh_\w+)"/mg;
 
+my $registries = source('src/http/ngx_mesh_http_registries.c');
+
+$family{$1} = $2 while $registries
+    =~ /\{ "(mesh_\w+)", "(counter|gauge)",/g;
+
 my %listed = $readme =~ /^\| `(mesh_\w+)` \| (counter|gauge|histogram) \|/mg;
 
 cmp_ok(scalar keys %family, '>', 30, 'there are metrics');
