@@ -40,6 +40,8 @@ static ngx_int_t ngx_mesh_agent_learned_import(ngx_mesh_core_conf_t *ccf,
     ngx_mesh_store_result_t *result, ngx_log_t *log);
 static ngx_uint_t ngx_mesh_agent_learned_source(ngx_mesh_core_conf_t *ccf,
     ngx_mesh_store_item_t *item);
+static ngx_int_t ngx_mesh_agent_learned_newest(int fd, ngx_pool_t *pool,
+    ngx_mesh_journal_t *journal);
 static ngx_err_t ngx_mesh_agent_learned_save(ngx_mesh_lease_t *lease,
     uint64_t *revision);
 static ngx_err_t ngx_mesh_agent_learned_file(ngx_mesh_lease_t *lease,
@@ -206,7 +208,7 @@ ngx_mesh_agent_learned_adopt(ngx_mesh_lease_t *lease)
     if (pool) {
         ngx_mesh_agent_busy();
 
-        rc = ngx_mesh_journal_newest(fd, 0, pool, &journal, ngx_cycle->log);
+        rc = ngx_mesh_agent_learned_newest(fd, pool, &journal);
     }
 
     if (rc == NGX_OK) {
@@ -243,6 +245,32 @@ ngx_mesh_agent_learned_adopt(ngx_mesh_lease_t *lease)
     if (fd != -1) {
         (void) close(fd);
     }
+}
+
+
+/* the file that the table has been filled from need not be read again */
+
+static ngx_int_t
+ngx_mesh_agent_learned_newest(int fd, ngx_pool_t *pool,
+    ngx_mesh_journal_t *journal)
+{
+    ngx_array_t                entries;
+    ngx_mesh_journal_entry_t  *entry;
+
+    if (ngx_mesh_journal_list(fd, pool, &entries, ngx_cycle->log) == NGX_OK
+        && entries.nelts)
+    {
+        entry = entries.elts;
+
+        if (entry->header.sequence
+            == (uint64_t) ngx_mesh_registry_region->learned_sequence)
+        {
+            journal->header = entry->header;
+            return NGX_OK;
+        }
+    }
+
+    return ngx_mesh_journal_newest(fd, 0, pool, journal, ngx_cycle->log);
 }
 
 

@@ -29,7 +29,6 @@ typedef struct {
     ngx_array_t                 *wants;      /* NULL: none are said */
     ngx_uint_t                   left_out;
     ngx_mesh_guard_t             guard;
-    ngx_uint_t                   forget;
     ngx_uint_t                   changes;    /* ops but for the answer */
 
     ngx_mesh_answer_t            before;
@@ -55,7 +54,6 @@ static void ngx_mesh_reconcile_before(ngx_mesh_reconcile_t *r,
 static ngx_int_t ngx_mesh_reconcile_answer(ngx_mesh_reconcile_t *r,
     ngx_mesh_plan_t *plan);
 static ngx_uint_t ngx_mesh_reconcile_answered(ngx_mesh_reconcile_t *r);
-static ngx_uint_t ngx_mesh_reconcile_commit(ngx_mesh_plan_t *plan);
 static ngx_int_t ngx_mesh_reconcile_suspects(ngx_mesh_reconcile_t *r,
     ngx_mesh_plan_t *plan);
 static ngx_int_t ngx_mesh_reconcile_remember(ngx_mesh_suspect_t *suspect,
@@ -69,9 +67,6 @@ static void ngx_mesh_reconcile_later(ngx_mesh_reconcile_state_t *state);
 static void ngx_mesh_reconcile_retry(ngx_event_t *ev);
 static void ngx_mesh_reconcile_cleanup(void *data);
 static uint64_t ngx_mesh_reconcile_time(void);
-static ngx_uint_t ngx_mesh_reconcile_orphan(void *data, ngx_str_t *owner);
-static ngx_uint_t ngx_mesh_reconcile_orphans_once(ngx_array_t *sources,
-    ngx_pool_t *pool);
 
 
 /* said once, until there is room again */
@@ -209,13 +204,11 @@ ngx_mesh_reconcile_run(ngx_mesh_reconcile_t *r, ngx_pool_t *pool)
         if (rc == NGX_MESH_STORE_OK || rc == NGX_MESH_STORE_SAME) {
             ngx_mesh_reconcile_told(r);
 
-            if (!r->forget) {
-                ngx_mesh_source_count(r->subscription->source,
-                           r->update->what == NGX_MESH_UPDATE_UNKNOWN
-                           ? NGX_MESH_SOURCE_C_UNKNOWN
-                           : r->changes ? NGX_MESH_SOURCE_C_UPDATES
-                                        : NGX_MESH_SOURCE_C_SAME);
-            }
+            ngx_mesh_source_count(r->subscription->source,
+                                  r->update->what == NGX_MESH_UPDATE_UNKNOWN
+                                  ? NGX_MESH_SOURCE_C_UNKNOWN
+                                  : r->changes ? NGX_MESH_SOURCE_C_UPDATES
+                                               : NGX_MESH_SOURCE_C_SAME);
         }
 
         ngx_destroy_pool(temp);
@@ -259,7 +252,7 @@ ngx_mesh_reconcile_once(ngx_mesh_reconcile_t *r, ngx_pool_t *pool)
     }
 
     if ((rc == NGX_MESH_STORE_OK || rc == NGX_MESH_STORE_SAME)
-        && !r->forget && r->update->what != NGX_MESH_UPDATE_UNKNOWN)
+        && r->update->what != NGX_MESH_UPDATE_UNKNOWN)
     {
         if (ngx_mesh_reconcile_suspects(r, &plan) != NGX_OK) {
             return NGX_MESH_STORE_NOMEM;
@@ -282,7 +275,7 @@ ngx_mesh_reconcile_plan(ngx_mesh_reconcile_t *r, ngx_mesh_plan_t *plan)
 
     ngx_mesh_reconcile_before(r, plan);
 
-    if ((r->forget || r->update->what != NGX_MESH_UPDATE_UNKNOWN)
+    if (r->update->what != NGX_MESH_UPDATE_UNKNOWN
         && (ngx_mesh_reconcile_guarded(r, plan) != NGX_OK
             || ngx_mesh_plan_endpoints(plan) != NGX_OK
             || ngx_mesh_plan_services(plan, ngx_mesh_reconcile_ours,
@@ -316,8 +309,8 @@ ngx_mesh_reconcile_guarded(ngx_mesh_reconcile_t *r, ngx_mesh_plan_t *plan)
     guard->min = ccf->guard_min;
     guard->hold = ccf->guard_hold;
     guard->now = ngx_current_msec;
-    guard->forced = r->forget || r->update->forced || r->subscription->forced;
-    guard->independent = !r->forget && r->update->independent;
+    guard->forced = r->update->forced || r->subscription->forced;
+    guard->independent = r->update->independent;
 
     /* an agent that died knows no more than what it wrote; while nothing was
        heard no time has passed */
@@ -376,11 +369,6 @@ ngx_mesh_reconcile_answer(ngx_mesh_reconcile_t *r, ngx_mesh_plan_t *plan)
 
     interface = &r->subscription->sn.str;
     answer = &r->answer;
-
-    if (r->forget) {
-        return plan->answers.nelts
-               ? ngx_mesh_plan_remove(plan, plan->answers.elts) : NGX_OK;
-    }
 
     *answer = r->before;
     answer->unknown = (r->update->what == NGX_MESH_UPDATE_UNKNOWN);
@@ -465,7 +453,7 @@ ngx_mesh_reconcile_answered(ngx_mesh_reconcile_t *r)
 
 /* who was stopped and has lost the lease meanwhile says nothing any more */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_mesh_reconcile_commit(ngx_mesh_plan_t *plan)
 {
     ngx_uint_t                rc;
@@ -636,10 +624,6 @@ ngx_mesh_reconcile_told(ngx_mesh_reconcile_t *r)
     interface = &r->subscription->sn.str;
     a = &r->answer;
 
-    if (r->forget) {
-        return;
-    }
-
     ngx_mesh_reconcile_share(r->state, a->found, a->held != 0,
                              a->unmapped.len != 0);
 
@@ -725,36 +709,14 @@ ngx_mesh_reconcile_cleanup(void *data)
 void
 ngx_mesh_reconcile_forget(ngx_mesh_subscription_t *s, ngx_uint_t keep)
 {
-    ngx_pool_t                  *pool;
-    ngx_array_t                  wants;
-    ngx_mesh_reconcile_t         r;
     ngx_mesh_reconcile_state_t  *state;
 
     state = s->guard;
 
-    if (!keep) {
-        ngx_memzero(&r, sizeof(ngx_mesh_reconcile_t));
-
-        pool = ngx_create_pool(4096, ngx_cycle->log);
-
-        r.subscription = s;
-        r.state = state;
-        r.forget = 1;
-        r.wants = &wants;
-
-        if (pool == NULL
-            || ngx_mesh_plan_wants(s, NULL, pool, &wants, &r.left_out)
-               != NGX_OK
-            || ngx_mesh_reconcile_run(&r, pool) != NGX_OK)
-        {
-            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                          "mesh registry \"%V\": what it said of \"%V\" "
-                          "cannot be removed", &s->source->name, &s->sn.str);
-        }
-
-        if (pool) {
-            ngx_destroy_pool(pool);
-        }
+    if (!keep && ngx_mesh_reconcile_gone(s) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "mesh registry \"%V\": what it said of \"%V\" cannot "
+                      "be removed", &s->source->name, &s->sn.str);
     }
 
     /* the memory is the subscription's, and goes with it */
@@ -778,110 +740,4 @@ ngx_mesh_reconcile_time(void)
     tp = ngx_timeofday();
 
     return (uint64_t) tp->sec * 1000 + tp->msec;
-}
-
-
-/* whom no configuration, no API and no registry of the configuration is */
-
-static ngx_uint_t
-ngx_mesh_reconcile_orphan(void *data, ngx_str_t *owner)
-{
-    ngx_array_t *sources = data;
-
-    ngx_uint_t          i;
-    ngx_mesh_source_t  *source;
-
-    if (ngx_mesh_reconcile_equal(owner, &ngx_mesh_owner_config)
-        || ngx_mesh_reconcile_equal(owner, &ngx_mesh_owner_api))
-    {
-        return 0;
-    }
-
-    source = sources ? sources->elts : NULL;
-
-    for (i = 0; sources && i < sources->nelts; i++) {
-        if (ngx_mesh_reconcile_equal(owner, &source[i].name)) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-void
-ngx_mesh_reconcile_orphans(ngx_mesh_core_conf_t *ccf)
-{
-    ngx_uint_t   rc, tries;
-    ngx_pool_t  *pool;
-
-    rc = NGX_MESH_STORE_CONFLICT;
-
-    for (tries = 0;
-         rc == NGX_MESH_STORE_CONFLICT && tries < NGX_MESH_RECONCILE_TRIES;
-         tries++)
-    {
-        pool = ngx_create_pool(16384, ngx_cycle->log);
-        if (pool == NULL) {
-            return;
-        }
-
-        rc = ngx_mesh_reconcile_orphans_once(ccf->sources, pool);
-
-        ngx_destroy_pool(pool);
-    }
-}
-
-
-static ngx_uint_t
-ngx_mesh_reconcile_orphans_once(ngx_array_t *sources, ngx_pool_t *pool)
-{
-    ngx_str_t               service, id, owner;
-    ngx_uint_t              i;
-    ngx_mesh_plan_t         plan;
-    ngx_mesh_answer_t       answer;
-    ngx_mesh_store_item_t  *item;
-
-    ngx_memzero(&plan, sizeof(ngx_mesh_plan_t));
-
-    plan.pool = pool;
-    ngx_str_set(&plan.owner, "?");
-
-    if (ngx_mesh_plan_read(&plan, ngx_mesh_live(), NULL, NULL) != NGX_OK) {
-        return NGX_MESH_STORE_NOMEM;
-    }
-
-    item = plan.endpoints.elts;
-
-    for (i = 0; i < plan.endpoints.nelts; i++) {
-
-        if (ngx_mesh_item_split(&item[i].key, &service, &id, &owner) == NGX_OK
-            && ngx_mesh_reconcile_orphan(sources, &owner)
-            && ngx_mesh_plan_remove(&plan, &item[i]) != NGX_OK)
-        {
-            return NGX_MESH_STORE_NOMEM;
-        }
-    }
-
-    item = plan.answers.elts;
-
-    for (i = 0; i < plan.answers.nelts; i++) {
-
-        if (ngx_mesh_item_answer_read(&item[i], &service, &owner, &answer)
-            == NGX_OK
-            && ngx_mesh_reconcile_orphan(sources, &owner)
-            && ngx_mesh_plan_remove(&plan, &item[i]) != NGX_OK)
-        {
-            return NGX_MESH_STORE_NOMEM;
-        }
-    }
-
-    if (ngx_mesh_plan_services(&plan, ngx_mesh_reconcile_orphan, sources)
-        != NGX_OK)
-    {
-        return NGX_MESH_STORE_NOMEM;
-    }
-
-    return plan.ops.nelts ? ngx_mesh_reconcile_commit(&plan)
-                          : NGX_MESH_STORE_SAME;
 }

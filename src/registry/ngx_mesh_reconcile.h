@@ -118,6 +118,17 @@ ngx_int_t ngx_mesh_plan_remove(ngx_mesh_plan_t *plan,
     ngx_mesh_store_item_t *item);
 
 
+/* ngx_mesh_reconcile.c: NGX_MESH_STORE_*, what is wrong was logged */
+ngx_uint_t ngx_mesh_reconcile_commit(ngx_mesh_plan_t *plan);
+
+
+/*
+ * ngx_mesh_reconcile_gone.c: what a subscription brought goes, at once or, of
+ * many, soon.
+ */
+ngx_int_t ngx_mesh_reconcile_gone(ngx_mesh_subscription_t *s);
+
+
 static ngx_inline ngx_uint_t
 ngx_mesh_reconcile_equal(ngx_str_t *a, ngx_str_t *b)
 {

@@ -8,8 +8,9 @@
  *     journal show DIR                  a line for each file that is good
  *     journal write DIR SEQUENCE EPOCH REVISION [ADDRESS...]
  *     journal put|del PID START-END ADDRESS...
+ *     journal learned DIR OWNER SERVICES ENDPOINTS
  *
- * The last one changes the table of a running nginx, whose zone is mapped
+ * The third one changes the table of a running nginx, whose zone is mapped
  * from START to END in that process, as an operator would; endpoints are
  * those of demo.Echo.
  */
@@ -19,6 +20,7 @@
 #include "ngx_mesh_journal.h"
 #include "ngx_mesh_operator.h"
 #include "ngx_mesh_store_int.h"
+#include "learned.h"
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -524,6 +526,7 @@ main(int argc, char **argv)
     if (argc > 2) {
         return argv[1][0] == 's' ? show(argv[2])
                : argv[1][0] == 'w' ? write_file(argv, argc)
+               : argv[1][0] == 'l' ? write_learned(argv)
                : change(argv, argc);
     }
 

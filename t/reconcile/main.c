@@ -229,9 +229,34 @@ test_forget(void)
              "a subscription goes, what it brought stays");
     ok(stub_shares[0] == 2, "... but is not counted");
 
+    stub_pass(1000);
     ngx_mesh_reconcile_forget(subscription(0), 0);
     table_is("a.B(r1) r1.2 r1.3", "... or goes, too");
     ok(!answer(0)->known && answer(1)->known, "... with the answer");
+
+    (void) set(0, "1 2 :2 7");
+    ngx_mesh_reconcile_forget(subscription(0), 0);
+    table_is("a.B(r1) r0.1 r0.2 r1.2 r1.3 a.B:2(r0) r0.7",
+             "of many it goes together");
+
+    sources.elts = subscription(0)->source;
+    sources.nelts = 1;
+    ngx_mesh_registry_conf->sources = &sources;
+
+    stub_found = subscription(0);
+    stub_expire();
+    table_is("a.B(r1) r0.1 r0.2 r1.2 r1.3 a.B:2(r0) r0.7",
+             "... unless it is asked for again");
+
+    stub_found = NULL;
+    ngx_mesh_reconcile_forget(subscription(0), 0);
+    ngx_mesh_reconcile_forget(subscription(1), 0);
+    stub_expire();
+    table_is("", "... soon");
+    ok(!answer(0)->known && !answer(1)->known, "... with the answers");
+    ngx_mesh_registry_conf->sources = NULL;
+
+    (void) set(1, "2 3");
 
     gone = str("gone");
     (void) other_endpoint("a.B", "1", &gone);

@@ -17,6 +17,7 @@
 
 extern ngx_mesh_store_t   stub_store;
 extern ngx_int_t          stub_leads;
+extern ngx_mesh_subscription_t  *stub_found; /* it is there */
 extern ngx_uint_t         stub_logged;       /* lines */
 extern void             (*stub_before)(void);  /* each commit */
 extern ngx_uint_t         stub_counts[3];

@@ -24,6 +24,7 @@ ngx_mesh_core_conf_t        *ngx_mesh_registry_conf = &stub_conf;
 
 ngx_mesh_store_t             stub_store;
 ngx_int_t                    stub_leads;
+ngx_mesh_subscription_t     *stub_found;
 ngx_uint_t                   stub_logged;
 void                       (*stub_before)(void);
 ngx_uint_t                   stub_counts[3];
@@ -200,6 +201,27 @@ ngx_mesh_live_commit(ngx_mesh_store_op_t *ops, ngx_uint_t n, uint64_t expect,
 
     return ngx_mesh_store_commit(&stub_store, ops, n, expect, dry, result,
                                  log);
+}
+
+
+void
+ngx_mesh_agent_busy(void)
+{
+    /* void */
+}
+
+
+void
+ngx_mesh_agent_idle(void)
+{
+    /* void */
+}
+
+
+ngx_mesh_subscription_t *
+ngx_mesh_discovery_find(ngx_mesh_source_t *source, ngx_str_t *interface)
+{
+    return stub_found;
 }
 
 

@@ -15,6 +15,7 @@ no warnings qw(portable);
 use parent 'Mesh::Upgrade';
 
 use Exporter ();
+use File::Path qw(make_path);
 
 use Mesh::Test qw(wait_for);
 use Mesh::Unit;
@@ -159,6 +160,21 @@ sub taken {
         my ($now, $pid) = $self->lease;
         $now && $now > $fence && "@{[$self->holders]}" eq $pid && $pid;
     } $seconds // 10;
+}
+
+
+# bulk(owner, services, endpoints of each): what a registry said before nginx
+# starts; the directories are made for it
+
+sub bulk {
+    my ($self, @what) = @_;
+    my $dir = $self->state_dir . '/learned';
+
+    make_path($dir);
+    chmod 0777, $self->state_dir, $dir;
+    tool('learned', $dir, @what);
+
+    chmod 0666, glob "$dir/*";
 }
 
 
