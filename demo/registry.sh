@@ -122,7 +122,7 @@ until_seen()
 {
     local i
 
-    for ((i = 0; i < 80; i++)); do
+    for ((i = 0; i < 60; i++)); do
         tick
         [ "$seen" = "$1" ] && return
     done

@@ -17,6 +17,10 @@ use Mesh::Test;
 
 my $demo = "$FindBin::Bin/../util/demo";
 my $tmp = tempdir(CLEANUP => 1);
+
+# the agent is of another user
+chmod 0755, $tmp;
+
 my $port = row(7);
 my $http = free_port();
 
@@ -26,16 +30,18 @@ for my $kind (qw(redis consul)) {
     my $said = `DEMO_PORT=$port DEMO_HTTP=$http TMPDIR=$tmp \\
                 $demo --$kind --once < /dev/null 2>&1`;
 
-    is($? >> 8, 0, "util/demo --$kind --once") or diag($said);
+    my ($end) = $said =~ /((?:.*\n){0,30})\z/;
+    is($? >> 8, 0, "util/demo --$kind --once") or diag($end);
 
     my @acts = split /^demo: (?=provider|calls)/m, $said;
     my @last = map { (/^  (v\d.*failed)/mg)[-1] // '' } @acts[1 .. $#acts];
 
-    is(scalar @last, 5, 'five acts') or diag($said);
+    is(scalar @last, 5, 'five acts');
     is_deeply([map { join ' ', /(v\d)/g } @last],
               ['v1', 'v1 v2', 'v2', 'v2 v3', 'v3'],
-              'who answers at the end of each') or diag($said);
-    like($said, qr/^\d+ calls were answered, 0 failed\.$/m, 'no call failed');
+              'who answers at the end of each');
+    like($end, qr/^\d+ calls were answered, 0 failed\.$/m, 'no call failed');
+    like($end, qr/"name":"$kind".*"state":"ok"/, 'what the API says of it');
     is(left(), '', 'nothing is left');
 }
 
