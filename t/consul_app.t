@@ -127,7 +127,7 @@ sub serves {
 sub told {
     my ($service, $field) = @_;
     my $r = api($t, 'GET', 'registries/consul')->{json};
-    my ($of) = grep { $_->{service} eq $service } @{ $r->{services} // $r->{status}{services} // [] };
+    my ($of) = grep { $_->{service} eq $service } @{ $r->{status}{services} // [] };
     return $of->{$field} // '';
 }
 
