@@ -246,8 +246,7 @@ ngx_mesh_redis_resync(ngx_mesh_source_t *source, ngx_mesh_subscription_t *s)
     }
 
     if (redis->state == NGX_MESH_REDIS_WAITING) {
-        redis->backoff = 0;
-        ngx_add_timer(&redis->retry, 1);
+        ngx_mesh_redis_hurry(redis);
         return;
     }
 
@@ -305,12 +304,12 @@ ngx_mesh_redis_retry_handler(ngx_event_t *ev)
         return;
     }
 
-    left = redis->backoff > NGX_MESH_REDIS_LOOK
-           ? redis->backoff - NGX_MESH_REDIS_LOOK : 0;
+    left = redis->left > NGX_MESH_REDIS_LOOK
+           ? redis->left - NGX_MESH_REDIS_LOOK : 0;
 
     if (redis->secret && left && ngx_mesh_redis_mtime(redis) == redis->secret)
     {
-        redis->backoff = left;
+        redis->left = left;
         ngx_add_timer(ev, ngx_min(left, NGX_MESH_REDIS_LOOK));
         return;
     }
@@ -503,6 +502,13 @@ ngx_mesh_redis_time_handler(void *data, ngx_mesh_reply_t *reply)
         return;
     }
 
+    wrong = ngx_mesh_redis_server_wrong(&redis->server,
+                                        redis->conf->sentinel.len != 0);
+    if (wrong) {
+        ngx_mesh_redis_fail(redis, NGX_MESH_RESP_TRANSIENT, "%s", wrong);
+        return;
+    }
+
     if (reply->type == REDIS_REPLY_ERROR && !ngx_mesh_resp_is(reply, "NOPERM"))
     {
         ngx_mesh_redis_refused(redis, "TIME", &reply->str);
@@ -530,13 +536,6 @@ ngx_mesh_redis_time_handler(void *data, ngx_mesh_reply_t *reply)
 
     redis->clock = (int64_t) sec * 1000 + usec / 1000
                    - (int64_t) ngx_current_msec;
-
-    wrong = ngx_mesh_redis_server_wrong(&redis->server,
-                                        redis->conf->sentinel.len != 0);
-    if (wrong) {
-        ngx_mesh_redis_fail(redis, NGX_MESH_RESP_TRANSIENT, "%s", wrong);
-        return;
-    }
 
     if (!redis->greeted) {
         redis->greeted = 1;
@@ -715,6 +714,17 @@ ngx_mesh_redis_fail(ngx_mesh_redis_t *redis, ngx_uint_t class,
         return;
     }
 
+    /* what somebody has to change is not to be behind what came before it */
+
+    if (class == NGX_MESH_RESP_CONFIG && was != NGX_MESH_REDIS_UP
+        && redis->failures && redis->class != class)
+    {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "mesh registry \"%V\": %V", &redis->source->name, &error);
+    }
+
+    redis->class = class;
+
     addr = redis->source->addrs.elts;
     addr = was == NGX_MESH_REDIS_ASKING ? &addr[redis->asked] : redis->addr;
 
@@ -796,14 +806,31 @@ ngx_mesh_redis_wait(ngx_mesh_redis_t *redis, ngx_uint_t class, ngx_uint_t was)
         ms = NGX_MESH_REDIS_LATER + ngx_random() % NGX_MESH_REDIS_LATER;
 
     } else {
-        ms = ngx_mesh_discovery_backoff(redis->backoff);
+        redis->backoff = ngx_mesh_discovery_backoff(redis->backoff);
+        ms = redis->backoff;
     }
 
-    redis->backoff = ms;
+    redis->left = ms;
     ngx_mesh_source_backoff(redis->source, ms);
 
     ngx_add_timer(&redis->retry, redis->secret
                                  ? ngx_min(ms, NGX_MESH_REDIS_LOOK) : ms);
+}
+
+
+/* somebody says that it may be well now */
+
+void
+ngx_mesh_redis_hurry(ngx_mesh_redis_t *redis)
+{
+    redis->backoff = 0;
+    redis->left = 0;
+
+    if (redis->retry.timer_set) {
+        ngx_del_timer(&redis->retry);
+    }
+
+    ngx_add_timer(&redis->retry, 1);
 }
 
 

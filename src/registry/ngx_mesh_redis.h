@@ -75,7 +75,9 @@ struct ngx_mesh_redis_s {
     ngx_mesh_redis_conf_t     *conf;
     ngx_uint_t                 state;
     ngx_event_t                retry;        /* of what is waited for */
-    ngx_msec_t                 backoff;
+    ngx_msec_t                 backoff;      /* it grows with failures */
+    ngx_msec_t                 left;         /* to be waited */
+    ngx_uint_t                 class;        /* of the last failure */
     ngx_uint_t                 failures;     /* since it was up for a while */
     ngx_msec_t                 since;        /* it is up */
     uint64_t                   secret;       /* of the password that failed:
@@ -192,6 +194,9 @@ void ngx_mesh_redis_fail(ngx_mesh_redis_t *redis, ngx_uint_t class,
 /* the same for an error that a server answered to a command */
 void ngx_mesh_redis_refused(ngx_mesh_redis_t *redis, const char *command,
     ngx_str_t *error);
+
+/* waits no more */
+void ngx_mesh_redis_hurry(ngx_mesh_redis_t *redis);
 
 /* the address of the master, from a Sentinel */
 void ngx_mesh_redis_connect(ngx_mesh_redis_t *redis,

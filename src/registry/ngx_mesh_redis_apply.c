@@ -313,7 +313,7 @@ ngx_mesh_redis_compare(ngx_mesh_redis_sub_t *sub, ngx_uint_t *missing)
     left = addresses.nelts;
 
     for (f = ngx_mesh_redis_view_next(&sub->view, NULL);
-         f && left;
+         f && addresses.nelts;
          f = ngx_mesh_redis_view_next(&sub->view, f))
     {
         ngx_memzero(&r, sizeof(ngx_mesh_record_t));
@@ -338,7 +338,13 @@ ngx_mesh_redis_compare(ngx_mesh_redis_sub_t *sub, ngx_uint_t *missing)
 
         if (found) {
             f->known = 1;
-            left--;
+            left -= (left != 0);
+
+        } else if (f->far) {
+
+            /* the one before may have seen that it is dead */
+
+            f->doubtful = 1;
         }
     }
 

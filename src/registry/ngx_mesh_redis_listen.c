@@ -421,7 +421,8 @@ ngx_mesh_redis_ping_handler(ngx_event_t *ev)
 
     redis = ev->data;
 
-    if (redis->canary && redis->published != redis->received
+    if (redis->canary && redis->sent != redis->received
+        && redis->published == redis->sent
         && ngx_current_msec - redis->answered >= redis->conf->timeout)
     {
         ngx_mesh_redis_fail(redis, NGX_MESH_RESP_TRANSIENT,

@@ -327,9 +327,7 @@ ngx_mesh_redis_sentinel_push(ngx_mesh_resp_t *resp, ngx_str_t *channel,
     }
 
     if (redis->state == NGX_MESH_REDIS_WAITING) {
-        redis->backoff = 0;
-        ngx_del_timer(&redis->retry);
-        ngx_add_timer(&redis->retry, 1);
+        ngx_mesh_redis_hurry(redis);
 
     } else if (redis->state != NGX_MESH_REDIS_ASKING) {
         ngx_mesh_redis_fail(redis, NGX_MESH_RESP_TRANSIENT,

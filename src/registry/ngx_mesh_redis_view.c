@@ -351,7 +351,7 @@ ngx_mesh_redis_view_use(ngx_mesh_redis_view_t *view,
 {
     ngx_uint_t  used, suspect;
 
-    suspect = f->held || f->doubtful;
+    suspect = f->held || (f->doubtful && !f->known);
 
     if (f->dead) {
 

@@ -131,4 +131,18 @@ sub registry {
 }
 
 
+# whether its last error, of those since so many, is this
+
+sub troubled {
+    my ($self, $regex, $errors) = @_;
+
+    my $status = ($self->registry // {})->{status} // {};
+
+    return ($status->{last_error} // '') =~ $regex
+           && $status->{errors} > ($errors // 0);
+}
+
+sub errors { ($_[0]->registry // {})->{status}{errors} // 0 }
+
+
 1;
