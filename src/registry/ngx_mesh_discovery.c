@@ -295,16 +295,19 @@ ngx_mesh_discovery_known(ngx_mesh_store_item_t *item)
         source = ngx_mesh_discovery_source(i);
 
         if (source->name.len != name.len
-            || ngx_strncmp(source->name.data, name.data, name.len) != 0
-            || ngx_mesh_discovery_find(source, &interface))
+            || ngx_strncmp(source->name.data, name.data, name.len) != 0)
         {
             continue;
         }
 
-        ngx_memzero(&interest, sizeof(ngx_mesh_interest_t));
-        interest.name = interface;
+        s = ngx_mesh_discovery_find(source, &interface);
 
-        s = ngx_mesh_discovery_create(source, &interest);
+        if (s == NULL) {
+            ngx_memzero(&interest, sizeof(ngx_mesh_interest_t));
+            interest.name = interface;
+
+            s = ngx_mesh_discovery_create(source, &interest);
+        }
 
         if (s) {
             s->found = (source->discovery == NGX_MESH_DISCOVERY_ALL);
