@@ -31,6 +31,17 @@ static void ngx_mesh_source_read(ngx_mesh_source_status_t *cell,
 static void ngx_mesh_source_resync(ngx_mesh_registry_task_t *task);
 
 
+/* the cell, while it is this process who writes it; it may be that of another
+   one by now */
+
+static ngx_inline ngx_mesh_source_status_t *
+ngx_mesh_source_cell(ngx_mesh_source_t *source)
+{
+    return ngx_mesh_registry_region->holder.pid == (ngx_atomic_uint_t) ngx_pid
+           ? source->status : NULL;
+}
+
+
 static ngx_inline void
 ngx_mesh_source_begin(ngx_mesh_source_status_t *cell)
 {
@@ -172,7 +183,7 @@ ngx_mesh_source_state(ngx_mesh_source_t *source, ngx_uint_t state,
     ngx_uint_t                 before;
     ngx_mesh_source_status_t  *cell;
 
-    cell = source->status;
+    cell = ngx_mesh_source_cell(source);
 
     if (cell == NULL) {
         return;
@@ -270,7 +281,7 @@ ngx_mesh_source_heard(ngx_mesh_source_t *source, uint64_t index)
 {
     ngx_mesh_source_status_t  *cell;
 
-    cell = source->status;
+    cell = ngx_mesh_source_cell(source);
 
     if (cell == NULL) {
         return;
@@ -293,8 +304,12 @@ ngx_mesh_source_heard(ngx_mesh_source_t *source, uint64_t index)
 void
 ngx_mesh_source_backoff(ngx_mesh_source_t *source, ngx_msec_t ms)
 {
-    if (source->status) {
-        source->status->backoff = ms;
+    ngx_mesh_source_status_t  *cell;
+
+    cell = ngx_mesh_source_cell(source);
+
+    if (cell) {
+        cell->backoff = ms;
     }
 }
 
@@ -305,7 +320,7 @@ ngx_mesh_source_watched(ngx_mesh_source_t *source, ngx_uint_t watched,
 {
     ngx_mesh_source_status_t  *cell;
 
-    cell = source->status;
+    cell = ngx_mesh_source_cell(source);
 
     if (cell) {
         ngx_mesh_source_begin(cell);
@@ -324,7 +339,7 @@ ngx_mesh_source_count(ngx_mesh_source_t *source, ngx_uint_t what)
 {
     ngx_mesh_source_status_t  *cell;
 
-    cell = source->status;
+    cell = ngx_mesh_source_cell(source);
 
     if (cell == NULL) {
         return;
@@ -352,7 +367,7 @@ ngx_mesh_source_share(ngx_mesh_source_t *source, int64_t endpoints,
 {
     ngx_mesh_source_status_t  *cell;
 
-    cell = source->status;
+    cell = ngx_mesh_source_cell(source);
 
     if (cell) {
         ngx_mesh_source_begin(cell);
