@@ -162,6 +162,7 @@ struct ngx_mesh_consul_s {
     ngx_uint_t                 bad_token;    /* it cannot be read, there is
                                                 none */
     time_t                     token_mtime;
+    long                       token_nsec;
     off_t                      token_size;
     ngx_file_uniq_t            token_uniq;
 

@@ -22,6 +22,14 @@ static void ngx_mesh_consul_token_error(ngx_mesh_consul_t *consul,
     ngx_err_t err, char *what);
 
 
+/* two tokens may be written in one second */
+
+#if (NGX_LINUX)
+#define ngx_mesh_consul_nsec(fi)  ((fi)->st_mtim.tv_nsec)
+#else
+#define ngx_mesh_consul_nsec(fi)  0
+#endif
+
 #define ngx_mesh_consul_after(a, b)                                           \
     ((ngx_msec_int_t) ((a) - (b)) > 0)
 
@@ -204,6 +212,7 @@ ngx_mesh_consul_token(ngx_mesh_consul_t *consul, ngx_uint_t anyway)
 
     if (!anyway && !consul->bad_token
         && consul->token_mtime == ngx_file_mtime(&fi)
+        && consul->token_nsec == ngx_mesh_consul_nsec(&fi)
         && consul->token_size == ngx_file_size(&fi)
         && consul->token_uniq == ngx_file_uniq(&fi))
     {
@@ -218,6 +227,7 @@ ngx_mesh_consul_token(ngx_mesh_consul_t *consul, ngx_uint_t anyway)
     }
 
     consul->token_mtime = ngx_file_mtime(&fi);
+    consul->token_nsec = ngx_mesh_consul_nsec(&fi);
     consul->token_size = ngx_file_size(&fi);
     consul->token_uniq = ngx_file_uniq(&fi);
 

@@ -81,7 +81,10 @@ sub learned {
                    . "$_->{metadata}{name}=$_->{spec}{weight}";
     }
 
-    return join ' ', sort @all;
+    # each registry that has it says so by itself
+    my %all = map { $_ => 1 } @all;
+
+    return join ' ', sort keys %all;
 }
 
 

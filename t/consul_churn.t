@@ -1,0 +1,65 @@
+#!/usr/bin/perl
+
+# Blocking queries that never block: they are asked seldom, and what changes is
+# still seen.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Mesh::FaultHTTP;
+use Mesh::Learned;
+use Mesh::Test;
+
+my $t = Mesh::Test->new(timeout => 120);
+my $f = Mesh::FaultHTTP->new;
+my @names = map { "com.example.$_" } qw(Same Index Backwards Moving Good);
+
+sub instances { my $name = shift; [ map { dubbo($f, $name, $_) } @_ ] }
+
+$f->service($_, instances($_, 20880)) for @names;
+
+sub asked {
+    my ($name) = @_;
+    return scalar grep { $_->{target} =~ m{[.]$name\b} } $f->requests;
+}
+
+$f->fault(match => 'Same\?index', times => 0);
+$f->fault(match => 'Index\?index', index => $_) for 1000 .. 1100;
+$f->fault(match => 'Backwards\?index', index => 2, times => 0);
+$f->fault(match => 'Moving\?index', json => instances($names[3],
+          20880 + $_ % 2, 20890)) for 1 .. 400;
+
+$t->write_conf(learn_conf('consul ' . $f->url, service => \@names));
+$t->run;
+
+until_learned($t, $_, 1) for @names[0, 1, 2, 4];
+sleep 6;
+
+# a plain read, two that cost nothing, and one that does
+cmp_ok(asked('Same'), '<=', 5, 'always at once, and nothing new');
+cmp_ok(asked('Index'), '<=', 5, 'an index that moves, and nothing new');
+
+# each has a plain read behind it
+cmp_ok(asked('Backwards'), '<=', 8, 'an index that goes backwards');
+
+# there is something new each time
+cmp_ok(asked('Moving'), '<=', 250, 'always another list');
+
+is(asked('Good'), 2, 'one that waits is asked twice');
+is(learned($t, $names[0]), '127.0.0.1:20880=100', 'it is still known');
+
+$f->service('com.example.Good', instances('com.example.Good', 20880, 20881));
+is(until_learned($t, $names[4], 2), '127.0.0.1:20880=100 127.0.0.1:20881=100',
+   'a change of the good one is seen');
+
+# one in fifteen seconds sees it
+$f->service('com.example.Same', instances('com.example.Same', 20880, 20881));
+is(until_learned($t, $names[0], 2, 30),
+   '127.0.0.1:20880=100 127.0.0.1:20881=100', 'and of the other, later');
+
+$t->done;
