@@ -142,7 +142,7 @@ my @conf = $readme =~ /^```nginx\n(.*?)^```$/msg;
 my @complete = grep { /^events\b/m } @conf;
 
 cmp_ok(scalar @conf, '>=', 4, 'there are configurations');
-is(scalar @complete, 1, 'one of them complete');
+is(scalar @complete, 4, 'one of them complete, and those of three guides');
 is(scalar(() = $complete[0] =~ /\n/g), 10, 'in ten lines');
 
 my $n = 0;

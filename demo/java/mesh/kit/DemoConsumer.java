@@ -34,7 +34,7 @@ public final class DemoConsumer {
         Sdk.stayOnLoopback();
 
         for (int i = 0; i < options.number("clients", 8); i++) {
-            clients.add(client("dubbo://127.0.0.1:" + options.get("port")));
+            clients.add(client(options));
         }
 
         System.out.println("READY");
@@ -50,13 +50,16 @@ public final class DemoConsumer {
         Runtime.getRuntime().halt(0);
     }
 
-    private static Greeter client(String url) {
+    private static Greeter client(Line options) {
         ReferenceConfig<Greeter> config = new ReferenceConfig<>();
         config.setApplication(Sdk.application("demo-consumer"));
         config.setRegistry(new RegistryConfig("N/A"));
         config.setInterface(Greeter.class);
         config.setVersion("1.0.0");
-        config.setUrl(url);
+        /* without port= a file says where, see dubbo.resolve.file */
+        if (options.has("port")) {
+            config.setUrl("dubbo://127.0.0.1:" + options.get("port"));
+        }
         config.setCheck(false);
         config.setTimeout(3000);
         config.setRetries(0);

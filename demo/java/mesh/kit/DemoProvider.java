@@ -28,8 +28,11 @@ public final class DemoProvider {
 
         ServiceConfig<Greeter> service = new ServiceConfig<>();
         service.setApplication(Sdk.application("demo-provider"));
-        service.setRegistry(Sdk.registry(options));
-        service.setRegister(options.has("registry"));
+        /* without registry= the application's own settings count, if it has any */
+        if (options.has("registry") || System.getProperty("dubbo.registry.address") == null) {
+            service.setRegistry(Sdk.registry(options));
+            service.setRegister(options.has("registry"));
+        }
         service.setProtocol(protocol);
         service.setInterface(Greeter.class);
         service.setVersion("1.0.0");

@@ -37,7 +37,8 @@ push @flags, map { "-D$_" } qw(
 
 
 # start('27', '33' or 'sofa513', 'Provider' or 'Consumer', log => file,
-#       args => [...], define => { property => value })
+#       args => [...], define => { property => value }, classes => a directory
+#       of more classes, of which the main one has a package in its name)
 
 sub start {
     my ($class, $peer, $main, %opt) = @_;
@@ -49,6 +50,8 @@ sub start {
         "$dir/classes:" . <$fh>;
     };
     chomp $cp;
+    $cp = "$opt{classes}:$cp" if $opt{classes};
+    $main = "mesh.kit.$main" if $main !~ /\./;
 
     my $define = $opt{define} || {};
     my @define = map { "-D$_=$define->{$_}" } sort keys %$define;
@@ -64,7 +67,7 @@ sub start {
         open STDIN, '<&', $in or _exit(126);
         open STDOUT, '>&', $out or _exit(126);
         open STDERR, '>>', $opt{log} or _exit(126);
-        exec 'java', @flags, @define, '-cp', $cp, "mesh.kit.$main",
+        exec 'java', @flags, @define, '-cp', $cp, $main,
             @{ $opt{args} || [] } or _exit(127);
     }
 
