@@ -736,7 +736,7 @@ ngx_mesh_consul_next(ngx_mesh_consul_watch_t *w, ngx_uint_t changed)
                                    : w->early ? NGX_MESH_CONSUL_SAME : 0);
     w->early = 0;
 
-    if (w->blocking || changed) {
+    if (w->blocking || changed || !w->watched) {
         w->backoff = 0;
     }
 
