@@ -401,6 +401,7 @@ ngx_mesh_redis_read_failed(ngx_mesh_redis_sub_t *sub, ngx_str_t *reason)
 static void
 ngx_mesh_redis_read_step(ngx_mesh_redis_sub_t *sub)
 {
+    ngx_msec_t         now;
     ngx_pool_t        *pool;
     ngx_mesh_redis_t  *redis;
 
@@ -410,10 +411,14 @@ ngx_mesh_redis_read_step(ngx_mesh_redis_sub_t *sub)
 
     redis = sub->redis;
 
+    /* our own time, as others have to wait for us meanwhile */
+
+    now = ngx_current_msec;
+
     ngx_mesh_redis_apply(sub);
 
     ngx_time_update();
-    sub->took = ngx_current_msec - sub->started;
+    sub->took = ngx_current_msec - now;
     sub->gone = sub->going;
     sub->fresh = 0;
 

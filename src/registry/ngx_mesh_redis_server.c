@@ -9,7 +9,7 @@
 
 /* reads of one interface take at most a tenth of the time, but one comes in
    a second */
-#define NGX_MESH_REDIS_PAUSE     50
+#define NGX_MESH_REDIS_PAUSE     20
 #define NGX_MESH_REDIS_LONGEST   1000
 
 

@@ -170,7 +170,7 @@ test_doubt(void)
 static void
 test_pause(void)
 {
-    ok(ngx_mesh_redis_server_pause(0) == 50, "reads that take no time");
+    ok(ngx_mesh_redis_server_pause(0) == 20, "reads that take no time");
     ok(ngx_mesh_redis_server_pause(20) == 180, "some");
     ok(ngx_mesh_redis_server_pause(5000) == 1000, "or long");
 }
