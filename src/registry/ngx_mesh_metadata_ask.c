@@ -555,13 +555,22 @@ ngx_mesh_metadata_done(ngx_mesh_metadata_ask_t *ask, ngx_pool_t *pool,
 static void
 ngx_mesh_metadata_failed(ngx_mesh_metadata_ask_t *ask, ngx_str_t *text)
 {
-    u_char     buf[NGX_MESH_METADATA_TEXT];
-    ngx_str_t  s;
+    u_char     *p, *last, buf[NGX_MESH_METADATA_TEXT];
+    ngx_str_t   s;
+
+    last = ngx_slprintf(buf, buf + NGX_MESH_METADATA_TEXT, "%V: %V",
+                        &ask->place.addr.name, text);
+
+    /* exceptions have several lines, a log must not */
+
+    for (p = buf; p < last; p++) {
+        if (*p < ' ' || *p == 0x7f) {
+            *p = ' ';
+        }
+    }
 
     s.data = buf;
-    s.len = ngx_slprintf(buf, buf + NGX_MESH_METADATA_TEXT, "%V: %V",
-                         &ask->place.addr.name, text)
-            - buf;
+    s.len = last - buf;
 
     ngx_mesh_metadata_ask_close(ask);
 

@@ -71,6 +71,12 @@ ngx_mesh_metadata_instance(cJSON *entry, ngx_pool_t *pool,
         in->revision.len = ngx_strlen(s);
     }
 
+    for ( /* void */ ; *s; s++) {
+        if ((u_char) *s < ' ') {
+            return NGX_DECLINED;
+        }
+    }
+
     in->port = ngx_mesh_metadata_number(
                     cJSON_GetObjectItemCaseSensitive(in->service, "Port"));
 
