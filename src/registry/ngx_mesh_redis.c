@@ -19,6 +19,9 @@
 
 #define NGX_MESH_REDIS_SECRET  4096
 
+/* s since 1970 of the year 10000: no clock has that */
+#define NGX_MESH_REDIS_NEVER   253402300800
+
 
 static ngx_int_t ngx_mesh_redis_start(ngx_mesh_source_t *source);
 static void ngx_mesh_redis_stop(ngx_mesh_source_t *source);
@@ -525,8 +528,9 @@ ngx_mesh_redis_time_handler(void *data, ngx_mesh_reply_t *reply)
         usec = ngx_atoi(s.data, s.len);
     }
 
-    if (sec == NGX_ERROR || usec == NGX_ERROR) {
-
+    if (sec == NGX_ERROR || sec >= NGX_MESH_REDIS_NEVER
+        || usec == NGX_ERROR || usec >= 1000000)
+    {
         /* who does not tell has ours */
 
         tp = ngx_timeofday();

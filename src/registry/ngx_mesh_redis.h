@@ -122,12 +122,16 @@ struct ngx_mesh_redis_s {
     ngx_pool_t                *names_pool;   /* of a scan; NULL: none runs */
     ngx_array_t                names;
     ngx_msec_t                 scanned;      /* the last one began */
+    ngx_uint_t                 steps;        /* it has taken so far */
+    ngx_str_t                  cursor;
+    u_char                     digits[NGX_INT64_LEN];
     unsigned                   rescan:1;     /* another one is wanted */
 
     /* Sentinel */
     ngx_mesh_resp_t            sentinel;
     ngx_uint_t                 asked;        /* of source->addrs */
     ngx_uint_t                 tried;        /* of them, this time */
+    ngx_msec_t                 hurried;      /* it was followed at once, then */
     ngx_mesh_source_addr_t     master;
     struct sockaddr_storage    sockaddr;
     u_char                     url[NGX_MESH_REDIS_TEXT];

@@ -19,8 +19,15 @@
 /* ms between two scans that messages ask for */
 #define NGX_MESH_REDIS_SCAN   1000
 
+/* replies to a scan of one after another, ms between later ones, and how many
+   are too many: a cursor may have no end */
+#define NGX_MESH_REDIS_RUN    1000
+#define NGX_MESH_REDIS_PACE   10
+#define NGX_MESH_REDIS_END    200000
 
-static ngx_int_t ngx_mesh_redis_scan_send(ngx_mesh_redis_t *redis,
+
+static ngx_int_t ngx_mesh_redis_scan_send(ngx_mesh_redis_t *redis);
+static ngx_int_t ngx_mesh_redis_scan_next(ngx_mesh_redis_t *redis,
     ngx_str_t *cursor);
 static void ngx_mesh_redis_scan_reply(void *data, ngx_mesh_reply_t *reply);
 static ngx_int_t ngx_mesh_redis_scan_add(ngx_mesh_redis_t *redis,
@@ -35,8 +42,6 @@ static ngx_str_t  ngx_mesh_redis_suffix = ngx_string("/providers");
 void
 ngx_mesh_redis_scan(ngx_mesh_redis_t *redis)
 {
-    static ngx_str_t  zero = ngx_string("0");
-
     if (redis->source->discovery != NGX_MESH_DISCOVERY_ALL
         || redis->state != NGX_MESH_REDIS_UP)
     {
@@ -54,13 +59,17 @@ ngx_mesh_redis_scan(ngx_mesh_redis_t *redis)
 
     redis->rescan = 0;
     redis->scanned = ngx_current_msec;
+    redis->steps = 0;
+    redis->cursor.data = redis->digits;
+    redis->cursor.len = 1;
+    redis->digits[0] = '0';
     redis->names_pool = ngx_create_pool(16384, ngx_cycle->log);
 
     if (redis->names_pool == NULL
         || ngx_array_init(&redis->names, redis->names_pool, 64,
                           sizeof(ngx_str_t))
            != NGX_OK
-        || ngx_mesh_redis_scan_send(redis, &zero) != NGX_OK)
+        || ngx_mesh_redis_scan_send(redis) != NGX_OK)
     {
         ngx_mesh_redis_fail(redis, NGX_MESH_RESP_OTHER, "no memory");
     }
@@ -70,7 +79,18 @@ ngx_mesh_redis_scan(ngx_mesh_redis_t *redis)
 void
 ngx_mesh_redis_scan_handler(ngx_event_t *ev)
 {
-    ngx_mesh_redis_scan(ev->data);
+    ngx_mesh_redis_t  *redis;
+
+    redis = ev->data;
+
+    if (redis->names_pool == NULL) {
+        ngx_mesh_redis_scan(redis);
+        return;
+    }
+
+    if (ngx_mesh_redis_scan_send(redis) != NGX_OK) {
+        ngx_mesh_redis_fail(redis, NGX_MESH_RESP_OTHER, "no memory");
+    }
 }
 
 
@@ -119,29 +139,70 @@ ngx_mesh_redis_scan_hint(ngx_mesh_redis_t *redis, ngx_str_t *channel)
 
 
 static ngx_int_t
-ngx_mesh_redis_scan_send(ngx_mesh_redis_t *redis, ngx_str_t *cursor)
+ngx_mesh_redis_scan_send(ngx_mesh_redis_t *redis)
 {
-    ngx_str_t  args[6];
+    u_char     *p;
+    ngx_int_t   rc;
+    ngx_str_t   args[6];
 
-    ngx_str_set(&args[0], "SCAN");
-    args[1] = *cursor;
-    ngx_str_set(&args[2], "MATCH");
-
-    args[3].data = ngx_pnalloc(redis->names_pool, redis->conf->root.len + 1
-                                                  + ngx_mesh_redis_suffix.len);
-    if (args[3].data == NULL) {
+    p = ngx_alloc(redis->conf->root.len + 1 + ngx_mesh_redis_suffix.len,
+                  ngx_cycle->log);
+    if (p == NULL) {
         return NGX_ERROR;
     }
 
-    args[3].len = ngx_sprintf(args[3].data, "%V*%V", &redis->conf->root,
+    ngx_str_set(&args[0], "SCAN");
+    args[1] = redis->cursor;
+    ngx_str_set(&args[2], "MATCH");
+    args[3].data = p;
+    args[3].len = ngx_sprintf(p, "%V*%V", &redis->conf->root,
                               &ngx_mesh_redis_suffix)
-                  - args[3].data;
-
+                  - p;
     ngx_str_set(&args[4], "COUNT");
     ngx_str_set(&args[5], NGX_MESH_REDIS_COUNT);
 
-    return ngx_mesh_resp_send(&redis->command, args, 6, 1,
-                              ngx_mesh_redis_scan_reply, redis);
+    rc = ngx_mesh_resp_send(&redis->command, args, 6, 1,
+                            ngx_mesh_redis_scan_reply, redis);
+    ngx_free(p);
+
+    return rc;
+}
+
+
+/* NGX_DECLINED: that was all; NGX_ABORT: it is no cursor, or has no end */
+
+static ngx_int_t
+ngx_mesh_redis_scan_next(ngx_mesh_redis_t *redis, ngx_str_t *cursor)
+{
+    size_t  i;
+
+    if (cursor->len == 1 && cursor->data[0] == '0') {
+        return NGX_DECLINED;
+    }
+
+    if (cursor->len == 0 || cursor->len > sizeof(redis->digits)
+        || ++redis->steps > NGX_MESH_REDIS_END)
+    {
+        return NGX_ABORT;
+    }
+
+    for (i = 0; i < cursor->len; i++) {
+        if (cursor->data[i] < '0' || cursor->data[i] > '9') {
+            return NGX_ABORT;
+        }
+
+        redis->digits[i] = cursor->data[i];
+    }
+
+    redis->cursor.len = cursor->len;
+
+    if (redis->steps < NGX_MESH_REDIS_RUN) {
+        return ngx_mesh_redis_scan_send(redis);
+    }
+
+    ngx_add_timer(&redis->scan, NGX_MESH_REDIS_PACE);
+
+    return NGX_OK;
 }
 
 
@@ -151,7 +212,6 @@ ngx_mesh_redis_scan_reply(void *data, ngx_mesh_reply_t *reply)
     ngx_mesh_redis_t *redis = data;
 
     ngx_int_t          rc;
-    ngx_str_t         *cursor;
     ngx_uint_t         i;
     ngx_mesh_reply_t  *keys;
 
@@ -173,7 +233,6 @@ ngx_mesh_redis_scan_reply(void *data, ngx_mesh_reply_t *reply)
         return;
     }
 
-    cursor = &reply->elements[0]->str;
     keys = reply->elements[1];
     rc = NGX_OK;
 
@@ -181,20 +240,27 @@ ngx_mesh_redis_scan_reply(void *data, ngx_mesh_reply_t *reply)
         rc = ngx_mesh_redis_scan_add(redis, &keys->elements[i]->str);
     }
 
-    if (rc == NGX_OK && (cursor->len != 1 || cursor->data[0] != '0')) {
-        rc = ngx_mesh_redis_scan_send(redis, cursor);
-
-        if (rc == NGX_OK) {
-            return;
-        }
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_redis_scan_next(redis, &reply->elements[0]->str);
     }
 
-    if (rc != NGX_OK) {
+    switch (rc) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+        ngx_mesh_redis_scan_done(redis);
+        break;
+
+    case NGX_ABORT:
+        ngx_mesh_redis_fail(redis, NGX_MESH_RESP_OTHER,
+                            "SCAN comes to no end");
+        break;
+
+    default: /* NGX_ERROR */
         ngx_mesh_redis_fail(redis, NGX_MESH_RESP_OTHER, "no memory");
-        return;
     }
-
-    ngx_mesh_redis_scan_done(redis);
 }
 
 

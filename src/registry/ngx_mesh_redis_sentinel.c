@@ -14,6 +14,10 @@
  */
 
 
+/* ms between two messages that are followed at once: masters change seldom */
+#define NGX_MESH_REDIS_HURRY  2000
+
+
 static void ngx_mesh_redis_sentinel_open(ngx_mesh_redis_t *redis);
 static ngx_int_t ngx_mesh_redis_sentinel_send(ngx_mesh_redis_t *redis);
 static void ngx_mesh_redis_sentinel_reply(void *data,
@@ -326,7 +330,14 @@ ngx_mesh_redis_sentinel_push(ngx_mesh_resp_t *resp, ngx_str_t *channel,
         return;
     }
 
+    if (redis->hurried
+        && ngx_current_msec - redis->hurried < NGX_MESH_REDIS_HURRY)
+    {
+        return;
+    }
+
     if (redis->state == NGX_MESH_REDIS_WAITING) {
+        redis->hurried = ngx_current_msec;
         ngx_mesh_redis_hurry(redis);
 
     } else if (redis->state != NGX_MESH_REDIS_ASKING) {

@@ -568,6 +568,7 @@ ngx_mesh_resp_object(const redisReadTask *task, size_t bytes)
 static void *
 ngx_mesh_resp_string(const redisReadTask *task, char *p, size_t len)
 {
+    u_char            *dst, *last;
     ngx_mesh_resp_t   *resp;
     ngx_mesh_reply_t  *reply;
 
@@ -583,8 +584,22 @@ ngx_mesh_resp_string(const redisReadTask *task, char *p, size_t len)
         return NULL;
     }
 
-    *ngx_cpymem(reply->str.data, p, len) = '\0';
+    dst = reply->str.data;
+    last = ngx_cpymem(dst, p, len);
+    *last = '\0';
     reply->str.len = len;
+
+    if (task->type != REDIS_REPLY_ERROR) {
+        return reply;
+    }
+
+    /* it is going to be a part of a line */
+
+    for ( /* void */ ; dst < last; dst++) {
+        if (*dst < ' ' || *dst == 0x7f) {
+            *dst = ' ';
+        }
+    }
 
     return reply;
 }

@@ -450,6 +450,14 @@ test_class(void)
        "the word of an error");
     reply.type = REDIS_REPLY_STATUS;
     ok(!ngx_mesh_resp_is(&reply, "NOPERM"), "a status is none");
+
+    test_open();
+    test_send("GET", "", 1, "a");
+    test_send("GET", "", 1, "b");
+    test_text("-ERR a\n[alert]\x1b[1m\x7f\r\n$3\r\na\nb\r\n");
+    ok(test_is("to(a) error(ERR a [alert] [1m ) to(b) string(a\nb) "),
+       "an error is one line, a value is as it is");
+    ngx_mesh_resp_close(&resp);
 }
 
 
