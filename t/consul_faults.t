@@ -116,6 +116,9 @@ my $bomb = Compress::Zlib::memGzip(' ' x (40 * 1024 * 1024));
 
 fault('a bomb', qr/too large/, body => $bomb,
       headers => { 'Content-Encoding' => 'gzip' });
+fault('millions of values', qr/not Consul's/,
+      body => Compress::Zlib::memGzip('[' . '0,' x 15_000_000 . '0]'),
+      headers => { 'Content-Encoding' => 'gzip' });
 fault('gzip that is none', qr/gzip data is damaged/, body => '[]',
       headers => { 'Content-Encoding' => 'gzip' });
 

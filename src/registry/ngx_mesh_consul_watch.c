@@ -16,6 +16,8 @@
 #define NGX_MESH_CONSUL_READ      30000
 
 #define NGX_MESH_CONSUL_BODY      (32 * 1024 * 1024)
+/* Consul's own are 20 bytes each */
+#define NGX_MESH_CONSUL_VALUES    (NGX_MESH_CONSUL_BODY / 12)
 #define NGX_MESH_CONSUL_LARGE     (256 * 1024)
 
 /* ms from one read to the next of what is not watched, and at most so many
@@ -355,6 +357,10 @@ ngx_mesh_consul_read(ngx_mesh_consul_watch_t *w, ngx_mesh_reply_t *reply,
         answer->hash = w->hash;
         answer->said.count = w->held;
         return NGX_OK;
+    }
+
+    if (ngx_mesh_reply_values(&reply->body) > NGX_MESH_CONSUL_VALUES) {
+        return NGX_ERROR;
     }
 
     answer->json = cJSON_ParseWithLengthOpts((char *) reply->body.data,

@@ -494,7 +494,11 @@ ngx_mesh_metadata_reply(ngx_mesh_metadata_ask_t *ask, ngx_str_t *body)
     ngx_pool_t   *pool;
     ngx_array_t  *services;
 
-    json = cJSON_ParseWithLength((char *) body->data, body->len);
+    json = NULL;
+
+    if (ngx_mesh_reply_values(body) <= NGX_MESH_METADATA_VALUES) {
+        json = cJSON_ParseWithLength((char *) body->data, body->len);
+    }
 
     if (!cJSON_IsObject(json)) {
         ngx_mesh_metadata_fail(ask, cJSON_IsNull(json)

@@ -742,3 +742,35 @@ ngx_mesh_reply_is(ngx_str_t *value, char *word)
 
     return word[i] == '\0';
 }
+
+
+size_t
+ngx_mesh_reply_values(ngx_str_t *body)
+{
+    size_t   n;
+    u_char  *p, *last;
+
+    n = 1;
+    last = body->data + body->len;
+
+    for (p = body->data; p < last; p++) {
+
+        switch (*p) {
+
+        case ',':
+        case '[':
+        case '{':
+            n++;
+            break;
+
+        case '"':
+            for (p++; p < last && *p != '"'; p++) {
+                p += (*p == '\\');
+            }
+
+            break;
+        }
+    }
+
+    return n;
+}

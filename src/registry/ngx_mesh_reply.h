@@ -71,6 +71,10 @@ ngx_int_t ngx_mesh_reply_header(ngx_mesh_reply_t *reply, char *name,
 /* the value is the word, in any case */
 ngx_uint_t ngx_mesh_reply_is(ngx_str_t *value, char *word);
 
+/* so many values the JSON of a body has at most: each takes far more memory
+   than the two bytes it may be */
+size_t ngx_mesh_reply_values(ngx_str_t *body);
+
 /* may be called twice, and of one that is all zeroes */
 void ngx_mesh_reply_free(ngx_mesh_reply_t *reply);
 

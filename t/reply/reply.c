@@ -477,9 +477,40 @@ large(void)
 }
 
 
+static void
+values(void)
+{
+    size_t      i;
+    ngx_str_t   s;
+    ngx_uint_t  right;
+
+    static struct {
+        char    *text;
+        size_t   n;
+    } bodies[] = {
+        { "", 1 }, { "7", 1 }, { "[0,0,0]", 4 }, { "[[[", 4 },
+        { "{\"a\":1,\"b\":[]}", 4 }, { "[\"a,b[{\",1]", 3 },
+        { "[\"\\\"[,\",1]", 3 }, { "\"", 1 }, { "\"\\", 1 },
+        { "\"a\\\"", 1 }, { NULL, 0 }
+    };
+
+    for (i = 0, right = 0; bodies[i].text; i++) {
+        s.len = strlen(bodies[i].text);
+        s.data = malloc(s.len ? s.len : 1);
+        memcpy(s.data, bodies[i].text, s.len);
+
+        right += ngx_mesh_reply_values(&s) == bodies[i].n;
+        free(s.data);
+    }
+
+    ok(right == i, "values of JSON are counted");
+}
+
+
 int
 main(void)
 {
+    values();
     table();
     headers();
     limits();
