@@ -703,11 +703,15 @@ ngx_mesh_reply_find(ngx_mesh_reply_t *reply, char *name, ngx_str_t *value,
     size_t   len;
     u_char  *p, *end, *last;
 
+    if (reply->head.len == 0) {
+        return NGX_DECLINED;
+    }
+
     len = ngx_strlen(name);
     p = from;
     last = reply->head.data + reply->head.len;
 
-    if (p && p > reply->head.data) {
+    if (p > reply->head.data) {
         p++;
     }
 
