@@ -39,6 +39,16 @@ $t->sees($A, [20881, 20883, 20884], 'one leaves');
 $redis->withdraw(provider($_)) for 20881, 20883, 20884;
 $t->sees($A, [], 'the last one leaves');
 
+# messages that come after all of it has been seen
+
+$redis->provide(provider($_)) for 20881, 20883;
+$t->sees($A, [20881, 20883], 'two again');
+my @keys = map { $redis->withdraw(provider($_), quiet => 1) } 20881, 20883;
+$redis->done('PUBLISH', $keys[0], 'unregister');
+$t->sees($A, ['20881?', '20883?'], 'both are gone, one of them says so');
+$redis->done('PUBLISH', $keys[1], 'unregister');
+$t->sees($A, [], '... and the other one');
+
 $redis->provide(provider(20885, 'version=1.0.0&group=g'));
 $redis->provide(provider(20886, 'version=2.0.0'));
 $redis->provide(provider(20887));

@@ -163,8 +163,8 @@ struct ngx_mesh_redis_sub_s {
     ngx_uint_t                 left;         /* replies */
 
     uint32_t                   sum;          /* of the rules applied last */
-    ngx_uint_t                 gone;         /* "unregister" since the read */
-    ngx_uint_t                 going;        /* of these, while one runs */
+    ngx_uint_t                 gone;         /* "unregister" of whom nobody
+                                                knows yet */
     ngx_mesh_source_addr_t    *addr;         /* the last read was of */
 
     ngx_uint_t                 unacked;      /* channels */
@@ -172,6 +172,8 @@ struct ngx_mesh_redis_sub_s {
     unsigned                   queued:1;     /* in redis->ready */
     unsigned                   warned:1;     /* that it cannot be read */
     unsigned                   hinted:1;     /* while a read runs */
+    unsigned                   going:1;      /* such a message came while a
+                                                read runs */
     unsigned                   fresh:1;      /* first read of a connection */
     unsigned                   applied:1;    /* the table has what was read */
     unsigned                   compared:1;   /* with what the table had */

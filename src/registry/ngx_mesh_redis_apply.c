@@ -78,6 +78,15 @@ ngx_mesh_redis_apply(ngx_mesh_redis_sub_t *sub)
 
     ngx_mesh_redis_view_settle(&sub->view, s->forced ? 0 : hold);
 
+    /* a message may come after the read that its cause was seen by, so each
+       is good for one provider; once all is settled none is left over */
+
+    sub->gone -= ngx_min(sub->gone, sub->view.dropped);
+
+    if (sub->view.holding == 0 && !sub->going) {
+        sub->gone = 0;
+    }
+
     if (missing && redis->doubtful && !s->forced) {
         update.what = NGX_MESH_UPDATE_UNKNOWN;
         ngx_str_set(&update.reason, "the server was started a moment ago");

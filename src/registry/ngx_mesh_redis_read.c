@@ -73,7 +73,7 @@ ngx_mesh_redis_hint(ngx_mesh_redis_sub_t *sub, ngx_uint_t category,
         && ngx_strncmp(message->data, "unregister", 10) == 0)
     {
         sub->gone++;
-        sub->going++;
+        sub->going = 1;
     }
 
     if (sub->pool || sub->queued) {
@@ -419,7 +419,6 @@ ngx_mesh_redis_read_step(ngx_mesh_redis_sub_t *sub)
 
     ngx_time_update();
     sub->took = ngx_current_msec - now;
-    sub->gone = sub->going;
     sub->fresh = 0;
 
     pool = sub->pool;

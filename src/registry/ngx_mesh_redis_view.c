@@ -236,6 +236,8 @@ ngx_mesh_redis_view_settle(ngx_mesh_redis_view_t *view, ngx_uint_t hold)
     view->doubtful = 0;
     view->used = 0;
     view->suspects = 0;
+    view->holding = 0;
+    view->dropped = 0;
     view->changed = 0;
     view->due = 0;
 
@@ -269,9 +271,12 @@ ngx_mesh_redis_view_judge(ngx_mesh_redis_view_t *view,
 
         if (!f->used || !keep || (f->held && view->now >= f->held)) {
             view->changed |= f->used;
+            view->dropped += f->used;
             ngx_mesh_redis_view_remove(view, f);
             return;
         }
+
+        view->holding++;
 
         if (f->held == 0) {
             f->held = view->now + view->session;

@@ -63,7 +63,9 @@ typedef struct {
     ngx_uint_t                 fields;       /* present */
     ngx_uint_t                 had;          /* used, or present now */
     ngx_uint_t                 lost;         /* of these, absent now */
-    ngx_uint_t                 holding;      /* held since an earlier read */
+    ngx_uint_t                 holding;      /* held since an earlier read; when
+                                                settled, still held */
+    ngx_uint_t                 dropped;      /* absent, and gone now */
     ngx_uint_t                 doubtful;     /* present, and not dead yet */
     ngx_uint_t                 used;
     ngx_uint_t                 suspects;     /* of these */
