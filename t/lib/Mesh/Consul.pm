@@ -196,7 +196,8 @@ sub restart {
 
 
 # http(method, path, body, token => "" for none, headers => {}): HTTP::Tiny's
-# answer with "json" and "index"; a body that is a reference is sent as JSON
+# answer with "json", unless told "raw", and "index"; a body that is a
+# reference is sent as JSON
 
 sub http {
     my ($self, $method, $path, $body, %o) = @_;
@@ -212,7 +213,8 @@ sub http {
                   { headers => \%headers,
                     defined $body ? (content => $body) : () });
 
-    $r->{json} = eval { $json->decode($r->{content}) } if $r->{success};
+    $r->{json} = eval { $json->decode($r->{content}) }
+        if $r->{success} && !$o{raw};
     $r->{index} = $r->{headers}{'x-consul-index'};
 
     return $r;
@@ -353,7 +355,7 @@ sub many {
     }
 
     while (my @some = splice @ops, 0, 64) {
-        $self->done('PUT', '/v1/txn', \@some);
+        $self->done('PUT', '/v1/txn', \@some, raw => 1);
     }
 }
 
