@@ -5,12 +5,14 @@
 use strict;
 use warnings;
 
+use FindBin;
 use HTTP::Tiny;
 use IO::Socket::INET;
 use POSIX qw(WNOHANG _exit);
 use Test::More;
 use Time::HiRes qw(time sleep);
 
+use lib "$FindBin::Bin/lib";
 use Mesh::Consul;
 use Mesh::FaultHTTP;
 use Mesh::FaultRESP;
@@ -303,7 +305,7 @@ subtest 'an end by kill -9' => sub {
 
     my $pid = fork // die;
     if ($pid == 0) {
-        exec $^X, '-It/lib', '-MMesh::Redis', '-e',
+        exec $^X, "-I$FindBin::Bin/lib", '-MMesh::Redis', '-e',
             'open my $o, ">&=", $ARGV[0]; my $r = Mesh::Redis->new;'
             . 'syswrite $o, $r->pid . "\n"; sleep 60', fileno $out
             if fcntl $out, Fcntl::F_SETFD(), 0;
