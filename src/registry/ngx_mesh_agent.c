@@ -375,6 +375,12 @@ ngx_mesh_agent_writes(void)
 ngx_int_t
 ngx_mesh_agent_leads(void)
 {
+    /* without agents nobody could be in the way */
+
+    if (ngx_mesh_registry_conf->agent_path == NULL) {
+        return NGX_OK;
+    }
+
     return ngx_mesh_agent_writes()
            && ngx_mesh_registry_region->holder.pid
               == (ngx_atomic_uint_t) ngx_pid

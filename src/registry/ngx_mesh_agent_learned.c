@@ -154,35 +154,17 @@ ngx_mesh_agent_learned_import(ngx_mesh_core_conf_t *ccf,
 }
 
 
-/* of a registry that there still is; services go with their endpoints */
+/* of another registry, too: it serves until those there are have answered */
 
 static ngx_uint_t
 ngx_mesh_agent_learned_source(ngx_mesh_core_conf_t *ccf,
     ngx_mesh_store_item_t *item)
 {
-    ngx_str_t           owner;
-    ngx_uint_t          i;
-    ngx_mesh_source_t  *source;
+    ngx_str_t  owner;
 
-    if (!ngx_mesh_learned_owner(item, &owner)) {
-        return 0;
-    }
-
-    if (owner.len == 0 || item->type == NGX_MESH_ITEM_SERVICE) {
-        return 1;
-    }
-
-    source = ccf->sources ? ccf->sources->elts : NULL;
-
-    for (i = 0; ccf->sources && i < ccf->sources->nelts; i++) {
-        if (source[i].name.len == owner.len
-            && ngx_memcmp(source[i].name.data, owner.data, owner.len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
+    return ngx_mesh_learned_owner(item, &owner)
+           && (ccf->sources || owner.len == 0
+               || item->type == NGX_MESH_ITEM_SERVICE);
 }
 
 

@@ -55,8 +55,6 @@ static void ngx_mesh_discovery_destroy(ngx_mesh_subscription_t *s,
 static void ngx_mesh_discovery_sweep_handler(ngx_event_t *ev);
 static void ngx_mesh_discovery_sweep(ngx_mesh_source_t *source,
     ngx_pool_t *pool);
-static ngx_int_t ngx_mesh_discovery_answer(ngx_mesh_subscription_t *s,
-    ngx_pool_t *pool, ngx_mesh_answer_t *answer);
 static ngx_uint_t ngx_mesh_discovery_idle(ngx_mesh_subscription_t *s,
     ngx_uint_t unused);
 static ngx_uint_t ngx_mesh_discovery_absent(ngx_str_t *interface,
@@ -98,9 +96,10 @@ ngx_mesh_discovery_start(ngx_mesh_core_conf_t *ccf)
     d->started = 1;
     d->revision = 0;
 
-    ngx_mesh_reconcile_orphans(ccf);
+    ngx_mesh_orphans_due();
 
     if (ccf->sources == NULL) {
+        ngx_mesh_orphans_look(ccf);
         return;
     }
 
@@ -110,6 +109,7 @@ ngx_mesh_discovery_start(ngx_mesh_core_conf_t *ccf)
         ngx_rbtree_init(&source->subscriptions, &source->sentinel,
                         ngx_str_rbtree_insert_value);
         source->nsubscriptions = 0;
+        source->cataloged = 0;
 
         ngx_mesh_source_open(source, i);
 
@@ -210,14 +210,20 @@ ngx_mesh_discovery_scan(ngx_uint_t all)
         return;
     }
 
+    if (all) {
+        ngx_mesh_interest_used(&items, ngx_mesh_discovery.conf->sources, pool);
+    }
+
     item = items.elts;
     ngx_str_null(&last);
 
     for (i = 0; i < items.nelts; i++) {
-
         if (item[i].type == NGX_MESH_ITEM_ANSWER && !item[i].removed) {
             ngx_mesh_discovery_known(&item[i]);
         }
+    }
+
+    for (i = 0; i < items.nelts; i++) {
 
         p = ngx_strlchr(item[i].key.data, item[i].key.data + item[i].key.len,
                         '\0');
@@ -236,6 +242,8 @@ ngx_mesh_discovery_scan(ngx_uint_t all)
     }
 
     ngx_destroy_pool(pool);
+
+    ngx_mesh_orphans_look(ngx_mesh_discovery.conf);
 }
 
 
@@ -366,8 +374,15 @@ ngx_mesh_discovery_settle(ngx_mesh_source_t *source,
 
     if (!listed && !lazy && !found) {
 
-        if (s) {
+        if (s && ngx_mesh_interest_allows(interest, source)) {
             ngx_mesh_discovery_destroy(s, 0);
+
+        } else if (s) {
+
+            /* others are asked instead, and may not have answered yet */
+
+            ngx_mesh_discovery_destroy(s, 1);
+            ngx_mesh_orphans_due();
         }
 
         return;
@@ -517,6 +532,7 @@ ngx_mesh_discovery_catalog(ngx_mesh_source_t *source, ngx_array_t *names)
     ngx_mesh_registry_expect(source, names);
 
     ngx_mesh_discovery.catalogs++;
+    source->cataloged = 1;
     name = names->elts;
 
     for (i = 0; i < names->nelts; i++) {
@@ -625,6 +641,8 @@ ngx_mesh_discovery_sweep_handler(ngx_event_t *ev)
     }
 
     ngx_destroy_pool(pool);
+
+    ngx_mesh_orphans_look(ngx_mesh_discovery.conf);
 }
 
 
@@ -667,9 +685,7 @@ ngx_mesh_discovery_sweep(ngx_mesh_source_t *source, ngx_pool_t *pool)
 }
 
 
-/* NGX_DECLINED: it has said nothing yet */
-
-static ngx_int_t
+ngx_int_t
 ngx_mesh_discovery_answer(ngx_mesh_subscription_t *s, ngx_pool_t *pool,
     ngx_mesh_answer_t *answer)
 {

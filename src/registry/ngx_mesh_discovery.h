@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include "ngx_mesh.h"
+#include "ngx_mesh_item.h"
 #include "ngx_mesh_registry.h"
 
 
@@ -108,6 +109,7 @@ struct ngx_mesh_source_s {
     ngx_rbtree_t               subscriptions;
     ngx_rbtree_node_t          sentinel;
     ngx_uint_t                 nsubscriptions;
+    ngx_uint_t                 cataloged;    /* a catalog was read */
     ngx_mesh_source_status_t  *status;       /* in the zone */
 };
 
@@ -185,8 +187,19 @@ ngx_int_t ngx_mesh_reconcile(ngx_mesh_subscription_t *s,
 void ngx_mesh_reconcile_forget(ngx_mesh_subscription_t *s, ngx_uint_t keep);
 
 
-/* what is of owners that are no registries of the configuration, goes */
-void ngx_mesh_reconcile_orphans(ngx_mesh_core_conf_t *ccf);
+/*
+ * What is of owners that are no registries of the configuration goes; so does
+ * what a registry has of an interface that is stray to it, which means that it
+ * may not be asked about it any more.  But as long as an interface is pending,
+ * which means that others have not answered yet, it stays: NGX_AGAIN.
+ * NGX_ERROR: nothing was done.  Either function may be NULL: nothing is so.
+ */
+typedef ngx_uint_t (*ngx_mesh_stray_pt)(ngx_mesh_source_t *source,
+    ngx_str_t *interface);
+typedef ngx_uint_t (*ngx_mesh_pending_pt)(ngx_str_t *interface);
+
+ngx_int_t ngx_mesh_reconcile_orphans(ngx_mesh_core_conf_t *ccf,
+    ngx_mesh_stray_pt stray, ngx_mesh_pending_pt pending);
 
 
 /* ngx_mesh_source.c: what is known of a source, in the zone */
@@ -230,6 +243,10 @@ void ngx_mesh_discovery_catalog(ngx_mesh_source_t *source,
 
 /* before it: calls wait for what is new in the catalog */
 void ngx_mesh_registry_expect(ngx_mesh_source_t *source, ngx_array_t *names);
+
+/* ANSWER as the table has it; NGX_DECLINED: it has said nothing yet */
+ngx_int_t ngx_mesh_discovery_answer(ngx_mesh_subscription_t *s,
+    ngx_pool_t *pool, ngx_mesh_answer_t *answer);
 
 ngx_mesh_subscription_t *ngx_mesh_discovery_find(ngx_mesh_source_t *source,
     ngx_str_t *interface);
@@ -278,6 +295,22 @@ ngx_uint_t ngx_mesh_interest_allows(ngx_mesh_interest_t *interest,
 /* whether the subscription is about the same applications and protocol */
 ngx_uint_t ngx_mesh_interest_same(ngx_mesh_interest_t *interest,
     ngx_mesh_subscription_t *s);
+
+
+/* what was found without being wanted, and is called, is wanted by registries
+   that find nothing but that: the answers among all items */
+void ngx_mesh_interest_used(ngx_array_t *items, ngx_array_t *sources,
+    ngx_pool_t *pool);
+
+
+/*
+ * ngx_mesh_orphans.c: what was said by registries that are asked no more goes
+ * when those that are asked instead have answered.  There may be something,
+ * due(), until look() finds nothing; that does nothing where nothing is due
+ * or nothing has changed.
+ */
+void ngx_mesh_orphans_due(void);
+void ngx_mesh_orphans_look(ngx_mesh_core_conf_t *ccf);
 
 
 /* whether it can be an interface, and would not be taken for more than one */

@@ -6,6 +6,7 @@
 
 #include "ngx_mesh_discovery.h"
 #include "ngx_mesh_item.h"
+#include "ngx_mesh_want.h"
 
 
 /* who asks for an interface, as the table has it */
@@ -189,4 +190,67 @@ ngx_mesh_interest_same(ngx_mesh_interest_t *interest,
     }
 
     return n == s->apps.nelts;
+}
+
+
+void
+ngx_mesh_interest_used(ngx_array_t *items, ngx_array_t *sources,
+    ngx_pool_t *pool)
+{
+    ngx_str_t                 name, interface, last;
+    ngx_uint_t                i, k, unused;
+    ngx_array_t               ops;
+    ngx_mesh_answer_t         answer;
+    ngx_mesh_source_t        *source;
+    ngx_mesh_store_op_t      *op;
+    ngx_mesh_store_item_t    *item;
+    ngx_mesh_store_result_t   result;
+
+    if (ngx_array_init(&ops, pool, 16, sizeof(ngx_mesh_store_op_t)) != NGX_OK)
+    {
+        return;
+    }
+
+    item = items->elts;
+    ngx_str_null(&last);
+
+    for (i = 0; i < items->nelts; i++) {
+
+        if (item[i].type != NGX_MESH_ITEM_ANSWER
+            || ngx_mesh_item_answer_read(&item[i], &interface, &name, &answer)
+               != NGX_OK
+            || (interface.len == last.len
+                && ngx_memcmp(interface.data, last.data, last.len) == 0))
+        {
+            continue;
+        }
+
+        last = interface;
+        unused = ngx_mesh_live_unused(&interface);
+
+        for (k = 0; k < sources->nelts; k++) {
+            source = (ngx_mesh_source_t *) sources->elts + k;
+
+            if (source->discovery == NGX_MESH_DISCOVERY_LAZY
+                && unused != NGX_MESH_USED_NEVER
+                && unused < source->idle / 1000
+                && ops.nelts < source->max_services)
+            {
+                op = ngx_array_push(&ops);
+
+                if (op == NULL
+                    || ngx_mesh_item_put_want(op, &interface, pool) != NGX_OK)
+                {
+                    return;
+                }
+
+                break;
+            }
+        }
+    }
+
+    if (ops.nelts) {
+        (void) ngx_mesh_live_commit(ops.elts, ops.nelts, 0, 0, &result,
+                                    ngx_cycle->log);
+    }
 }

@@ -43,6 +43,16 @@ typedef struct {
 } ngx_mesh_reconcile_removal_t;
 
 
+/* what of the configuration nobody owns; whoever may not yet have to go */
+
+typedef struct {
+    ngx_array_t               *sources;
+    ngx_mesh_stray_pt          stray;
+    ngx_mesh_pending_pt        pending;
+    ngx_uint_t                 kept;
+} ngx_mesh_reconcile_orphans_t;
+
+
 static ngx_int_t ngx_mesh_reconcile_gone_later(ngx_mesh_subscription_t *s);
 static void ngx_mesh_reconcile_gone_event(ngx_msec_t ms);
 static void ngx_mesh_reconcile_gone_handler(ngx_event_t *ev);
@@ -58,6 +68,8 @@ static ngx_int_t ngx_mesh_reconcile_gone_compare(
 static ngx_uint_t ngx_mesh_reconcile_orphan_goes(void *data,
     ngx_str_t *interface, ngx_str_t *owner);
 static ngx_uint_t ngx_mesh_reconcile_orphan(void *data, ngx_str_t *owner);
+static ngx_mesh_source_t *ngx_mesh_reconcile_source(ngx_array_t *sources,
+    ngx_str_t *name);
 static ngx_uint_t ngx_mesh_reconcile_remove(
     ngx_mesh_reconcile_removal_t *removal);
 static ngx_uint_t ngx_mesh_reconcile_remove_once(
@@ -233,21 +245,12 @@ ngx_mesh_reconcile_gone_handler(ngx_event_t *ev)
 static ngx_uint_t
 ngx_mesh_reconcile_gone_asked(ngx_mesh_reconcile_gone_t *gone)
 {
-    ngx_uint_t          i;
-    ngx_array_t        *sources;
     ngx_mesh_source_t  *source;
 
-    sources = ngx_mesh_registry_conf->sources;
-    source = sources ? sources->elts : NULL;
+    source = ngx_mesh_reconcile_source(ngx_mesh_registry_conf->sources,
+                                       &gone->registry);
 
-    for (i = 0; sources && i < sources->nelts; i++) {
-        if (ngx_mesh_reconcile_equal(&source[i].name, &gone->registry)) {
-            return ngx_mesh_discovery_find(&source[i], &gone->interface)
-                   != NULL;
-        }
-    }
-
-    return 0;
+    return source && ngx_mesh_discovery_find(source, &gone->interface);
 }
 
 
@@ -339,20 +342,34 @@ ngx_mesh_reconcile_gone_compare(ngx_mesh_reconcile_gone_t *gone,
 }
 
 
-void
-ngx_mesh_reconcile_orphans(ngx_mesh_core_conf_t *ccf)
+ngx_int_t
+ngx_mesh_reconcile_orphans(ngx_mesh_core_conf_t *ccf, ngx_mesh_stray_pt stray,
+    ngx_mesh_pending_pt pending)
 {
+    ngx_uint_t                    rc;
+    ngx_mesh_reconcile_orphans_t  orphans;
     ngx_mesh_reconcile_removal_t  removal;
+
+    orphans.sources = ccf->sources;
+    orphans.stray = stray;
+    orphans.pending = pending;
+    orphans.kept = 0;
 
     removal.goes = ngx_mesh_reconcile_orphan_goes;
     removal.owner = ngx_mesh_reconcile_orphan;
-    removal.data = ccf->sources;
+    removal.data = &orphans;
     removal.interface = NULL;
     removal.registry = NULL;
 
     ngx_mesh_agent_busy();
-    (void) ngx_mesh_reconcile_remove(&removal);
+    rc = ngx_mesh_reconcile_remove(&removal);
     ngx_mesh_agent_idle();
+
+    if (rc != NGX_MESH_STORE_OK && rc != NGX_MESH_STORE_SAME) {
+        return NGX_ERROR;
+    }
+
+    return orphans.kept ? NGX_AGAIN : NGX_OK;
 }
 
 
@@ -360,35 +377,54 @@ static ngx_uint_t
 ngx_mesh_reconcile_orphan_goes(void *data, ngx_str_t *interface,
     ngx_str_t *owner)
 {
-    return ngx_mesh_reconcile_orphan(data, owner);
+    ngx_mesh_reconcile_orphans_t *orphans = data;
+
+    ngx_mesh_source_t  *source;
+
+    if (!ngx_mesh_reconcile_orphan(data, owner)) {
+        return 0;
+    }
+
+    source = ngx_mesh_reconcile_source(orphans->sources, owner);
+
+    if (source && !(orphans->stray && orphans->stray(source, interface))) {
+        return 0;
+    }
+
+    if (orphans->pending && orphans->pending(interface)) {
+        orphans->kept = 1;
+        return 0;
+    }
+
+    return 1;
 }
 
 
-/* no configuration, no API and no registry of the configuration is he */
+/* what is of registries: whose service has no endpoint of his, leaves it */
 
 static ngx_uint_t
 ngx_mesh_reconcile_orphan(void *data, ngx_str_t *owner)
 {
-    ngx_array_t *sources = data;
+    return !ngx_mesh_reconcile_equal(owner, &ngx_mesh_owner_config)
+           && !ngx_mesh_reconcile_equal(owner, &ngx_mesh_owner_api);
+}
 
+
+static ngx_mesh_source_t *
+ngx_mesh_reconcile_source(ngx_array_t *sources, ngx_str_t *name)
+{
     ngx_uint_t          i;
     ngx_mesh_source_t  *source;
-
-    if (ngx_mesh_reconcile_equal(owner, &ngx_mesh_owner_config)
-        || ngx_mesh_reconcile_equal(owner, &ngx_mesh_owner_api))
-    {
-        return 0;
-    }
 
     source = sources ? sources->elts : NULL;
 
     for (i = 0; sources && i < sources->nelts; i++) {
-        if (ngx_mesh_reconcile_equal(owner, &source[i].name)) {
-            return 0;
+        if (ngx_mesh_reconcile_equal(&source[i].name, name)) {
+            return &source[i];
         }
     }
 
-    return 1;
+    return NULL;
 }
 
 

@@ -147,6 +147,12 @@ ngx_mesh_registry_init_module(ngx_cycle_t *cycle)
     }
 
     ngx_mesh_registry_region->unwanted = (ccf->agent_path == NULL);
+
+    if (ccf->agent_path == NULL) {
+        ngx_mesh_orphans_due();
+        ngx_mesh_orphans_look(ccf);
+    }
+
     ngx_mesh_registry_zone = *zone;
 
     if (ngx_mesh_registry_running) {

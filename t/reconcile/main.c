@@ -273,13 +273,13 @@ test_forget(void)
     sources.nelts = 1;
 
     source = sources.elts;
-    ngx_mesh_reconcile_orphans(&conf);
+    (void) ngx_mesh_reconcile_orphans(&conf, NULL, NULL);
     table_is("a.B(r1) r1.2 r1.3 api.9 c.D(api) api.9",
              "what nobody owns any more goes");
     ok(source && answer(1)->known, "... answers of others stay");
 
     conf.sources = NULL;
-    ngx_mesh_reconcile_orphans(&conf);
+    (void) ngx_mesh_reconcile_orphans(&conf, NULL, NULL);
     table_is("a.B(api) api.9 c.D(api) api.9", "... without any registry all");
     ok(!answer(1)->known, "... answers, too");
 }
