@@ -70,6 +70,29 @@ registry_answers()
 }
 
 
+# Dubbo's first beat comes a moment after it has registered: until then Consul
+# does not name it
+
+wait_registered()
+{
+    local i service=com.example.Greeter
+    local url=http://127.0.0.1:$registry_port/v1/health/service/$service
+
+    for ((i = 0; i < 200; i++)); do
+        if [ "$registry" = redis ]; then
+            redis-cli -p "$registry_port" hkeys "/dubbo/$service/providers"
+        else
+            curl -s "$url?passing"
+        fi | grep -q "$service" && return
+
+        sleep 0.05 &
+        wait $!
+    done
+
+    die "the provider did not register"
+}
+
+
 start_provider()
 {
     local i=$1
@@ -203,6 +226,7 @@ run_registry()
     start_provider 0
     start_nginx
     ready "$dir/v1.out" "$(< "$dir/v1.jvm")" "provider v1"
+    wait_registered
 
     echo "demo: $registry on 127.0.0.1:$registry_port, provider v1, Dubbo" \
          "${release[0]}, on 127.0.0.1:${providers[0]}"

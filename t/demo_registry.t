@@ -31,7 +31,8 @@ for my $kind (qw(redis consul)) {
                 $demo --$kind --once < /dev/null 2>&1`;
 
     my ($end) = $said =~ /((?:.*\n){0,30})\z/;
-    is($? >> 8, 0, "util/demo --$kind --once") or diag($end);
+    is($? >> 8, 0, "util/demo --$kind --once")
+        or diag($end, grep { /\b[1-9]\d* failed/ } split /^/, $said);
 
     my @acts = split /^demo: (?=provider|calls)/m, $said;
     my @last = map { (/^  (v\d.*failed)/mg)[-1] // '' } @acts[1 .. $#acts];
