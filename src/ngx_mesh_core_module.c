@@ -369,7 +369,9 @@ static char *
 ngx_mesh_core_service_param(ngx_conf_t *cf, ngx_mesh_service_t *service,
     ngx_str_t *value)
 {
-    if (ngx_strncmp(value->data, "registry=", 9) == 0 && value->len > 9) {
+    if (ngx_strncmp(value->data, "registry=", 9) == 0
+        && strspn((char *) value->data + 9, ",") != value->len - 9)
+    {
         service->registries.data = value->data + 9;
         service->registries.len = value->len - 9;
         return NGX_CONF_OK;

@@ -71,12 +71,12 @@ refused("$registry discovery=some;", 'invalid value "discovery=some" in '
 refused("$registry max_watches=257;", 'invalid value "max_watches=257" in '
         . '"registry" directive, it must be a number from 1 to 256');
 refused("$registry idle=x;", 'invalid value "idle=x" in "registry" '
-        . 'directive, it must be a time as "10m"');
+        . 'directive, it must be a time as "10m", at least 1s');
 refused("$registry protocol=none;", 'unknown protocol "none" in "registry", '
         . 'known are: dubbo, bolt');
 refused("$registry name=api;", 'invalid value "api" in "registry" directive, '
-        . 'it must be a name of letters, digits, "-", "_" and ".", but not '
-        . '"config", "api" or "off"');
+        . 'it must be a name of at most 64 letters, digits, "-", "_" and ".", '
+        . 'but not "config", "api" or "off"');
 refused("$registry name=;", 'invalid value "name=" in "registry" directive, '
         . 'it must be followed by a value');
 refused("$registry; $registry;", 'there is another registry "consul", give '
@@ -87,6 +87,34 @@ refused('registry consul http://127.0.0.1:99999;',
         'invalid port in "http://127.0.0.1:99999" of "registry consul"');
 refused('registry consul https://127.0.0.1 certificate=a.pem;',
         '"certificate=a.pem" needs a "certificate_key="');
+
+refused("$registry $_;", "\"$_\" in \"registry consul\" needs a URL as "
+        . '"https://..."') for 'trusted_certificate=ca.pem', 'ssl_name=a',
+                               'ssl_verify=off';
+refused("$registry certificate=a.pem certificate_key=a.key;",
+        '"certificate=a.pem" in "registry consul" needs a URL as '
+        . '"https://..."');
+refused('registry redis redis://127.0.0.1 ssl_verify=on;', '"ssl_verify=on" in '
+        . '"registry redis" needs a URL as "rediss://..."');
+refused('registry consul https://127.0.0.1 certificate_key=a.key;',
+        '"certificate_key=a.key" needs a "certificate="');
+refused("$registry ssl_verify=yes;", 'invalid value "ssl_verify=yes" in '
+        . '"registry" directive, it must be on or off');
+refused("$registry http://127.0.0.1:8500;", '"http://127.0.0.1:8500" in '
+        . '"registry consul" is there twice, each URL must be another server');
+refused("$registry HTTP://127.0.0.1:8500/;", '"http://127.0.0.1:8500" in '
+        . '"registry consul" is there twice, each URL must be another server');
+refused('registry redis unix:/a.sock unix:/a.sock;', '"unix:/a.sock" in '
+        . '"registry redis" is there twice, each URL must be another server');
+refused("$registry idle=$_;", "invalid value \"idle=$_\" in \"registry\" "
+        . 'directive, it must be a time as "10m", at least 1s')
+    for qw(0 500ms);
+refused("$registry name=" . 'x' x 65 . ';', 'invalid value "' . 'x' x 65
+        . '" in "registry" directive, it must be a name of at most 64 letters, '
+        . 'digits, "-", "_" and ".", but not "config", "api" or "off"');
+refused('registry redis redis://127.0.0.1/0?password=secret;',
+        'invalid URL "redis://127.0.0.1/0?..." in "registry redis", it must '
+        . 'not have parameters');
 
 refused('guard 0%;', 'invalid value "0%" in "guard" directive, it must be a '
         . 'share from 1% to 100%, or "off"');
@@ -100,6 +128,9 @@ refused('guard 50%; guard off;', '"guard" directive is duplicate');
 
 refused("$registry; service a registry=redis { }", 'service "a" names registry '
         . '"redis" that no "registry" declares');
+refused("$registry; service a registry=, { }", 'invalid value "registry=," in '
+        . '"service" directive, it must be registry=NAME[,NAME] or '
+        . 'protocol=NAME');
 refused("service a protocol=none { }", 'unknown protocol "none" in "service", '
         . 'known are: dubbo, bolt');
 refused('service a { provided_by b; }',

@@ -721,7 +721,7 @@ ngx_mesh_discovery_idle(ngx_mesh_subscription_t *s, ngx_uint_t unused)
     idle = s->source->idle;
 
     return ngx_current_msec - s->since >= idle
-           && (unused == NGX_MESH_USED_NEVER || unused >= idle / 1000);
+           && (unused == NGX_MESH_USED_NEVER || unused > idle / 1000);
 }
 
 

@@ -44,7 +44,8 @@ typedef struct {
 typedef struct {
     ngx_str_t                  name;         /* "consul": "registry NAME" */
     ngx_uint_t                 port;         /* of URLs without one */
-    ngx_str_t                 *schemes;      /* "http://" ... ; null ends */
+    ngx_str_t                 *schemes;      /* "http://", then that of TLS,
+                                                others; null ends */
 
     /*
      * Configuration: a fresh one of its own (source->conf); a parameter that
@@ -100,6 +101,7 @@ struct ngx_mesh_source_s {
     ngx_str_t                  certificate_key;
     ngx_str_t                  ssl_name;     /* empty: host of the URL */
     ngx_flag_t                 ssl_verify;
+    ngx_str_t                  ssl_param;    /* the first of these, as given */
 #if (NGX_SSL)
     ngx_ssl_t                 *ssl;          /* NULL: no https/rediss URL */
 #endif

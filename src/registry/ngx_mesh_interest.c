@@ -233,7 +233,7 @@ ngx_mesh_interest_used(ngx_array_t *items, ngx_array_t *sources,
 
             if (source->discovery == NGX_MESH_DISCOVERY_LAZY
                 && unused != NGX_MESH_USED_NEVER
-                && unused < source->idle / 1000
+                && unused <= source->idle / 1000
                 && ops.nelts < source->max_services)
             {
                 op = ngx_array_push(&ops);

@@ -18,6 +18,7 @@
 #define NGX_MESH_SOURCE_MAX_WATCHES   64
 #define NGX_MESH_SOURCE_WATCHES       256        /* the agent has no more */
 #define NGX_MESH_SOURCE_IDLE          600000
+#define NGX_MESH_SOURCE_IDLE_MIN      1000       /* use is known by seconds */
 
 #define NGX_MESH_GUARD_SHARE          50
 #define NGX_MESH_GUARD_MIN            3
@@ -31,11 +32,19 @@ static ngx_str_t *ngx_mesh_source_scheme(ngx_mesh_source_t *source,
     ngx_str_t *value);
 static ngx_int_t ngx_mesh_source_url(ngx_conf_t *cf, ngx_mesh_source_t *source,
     ngx_str_t *scheme, ngx_str_t *value);
+static ngx_int_t ngx_mesh_source_query(ngx_conf_t *cf,
+    ngx_mesh_source_t *source, ngx_str_t *value);
 static ngx_int_t ngx_mesh_source_addrs(ngx_conf_t *cf,
     ngx_mesh_source_t *source, ngx_url_t *u, ngx_str_t *url, ngx_uint_t ssl);
+static ngx_mesh_source_addr_t *ngx_mesh_source_known(
+    ngx_mesh_source_t *source, ngx_addr_t *addr, ngx_uint_t n);
 static ngx_int_t ngx_mesh_source_param(ngx_conf_t *cf,
     ngx_mesh_source_t *source, ngx_str_t *value);
 static ngx_int_t ngx_mesh_source_discovery(ngx_conf_t *cf,
+    ngx_mesh_source_t *source, ngx_str_t *value);
+static ngx_int_t ngx_mesh_source_idle(ngx_conf_t *cf,
+    ngx_mesh_source_t *source, ngx_str_t *value);
+static ngx_int_t ngx_mesh_source_verify(ngx_conf_t *cf,
     ngx_mesh_source_t *source, ngx_str_t *value);
 static ngx_int_t ngx_mesh_source_number(ngx_conf_t *cf, ngx_str_t *value,
     size_t skip, ngx_uint_t min, ngx_uint_t max, ngx_uint_t *number);
@@ -219,6 +228,10 @@ ngx_mesh_source_url(ngx_conf_t *cf, ngx_mesh_source_t *source,
     last = value->data + value->len;
     local = (ngx_strncmp(scheme->data, "unix:", 5) == 0);
 
+    if (!local && ngx_mesh_source_query(cf, source, value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_memzero(&u, sizeof(ngx_url_t));
 
     p = value->data + (local ? 0 : scheme->len);
@@ -272,16 +285,65 @@ ngx_mesh_source_url(ngx_conf_t *cf, ngx_mesh_source_t *source,
 }
 
 
-/* each address of a name is one to try */
+/* who writes a password there does not want to see it in a log */
+
+static ngx_int_t
+ngx_mesh_source_query(ngx_conf_t *cf, ngx_mesh_source_t *source,
+    ngx_str_t *value)
+{
+    u_char  *p, *at, *last;
+
+    last = value->data + value->len;
+    p = ngx_strlchr(value->data, last, '?');
+
+    /* a user's name may have one, which is the type's to judge */
+
+    if (p == NULL || ngx_strlchr(p, last, '@')) {
+        return NGX_OK;
+    }
+
+    at = ngx_strlchr(value->data, p, '@');
+    at = at ? at : value->data;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid URL \"%s%*s?...\" in \"registry %V\", it must "
+                       "not have parameters", at == value->data ? "" : "...",
+                       (size_t) (p - at), at, &source->type->name);
+
+    return NGX_ERROR;
+}
+
+
+/* each address of a name is one to try, but once: the guard takes another one
+   for somebody else */
 
 static ngx_int_t
 ngx_mesh_source_addrs(ngx_conf_t *cf, ngx_mesh_source_t *source, ngx_url_t *u,
     ngx_str_t *url, ngx_uint_t ssl)
 {
-    ngx_uint_t               i;
+    ngx_uint_t               i, n;
     ngx_mesh_source_addr_t  *addr;
 
+    n = source->addrs.nelts;
+
     for (i = 0; i < u->naddrs; i++) {
+
+        addr = ngx_mesh_source_known(source, &u->addrs[i], n);
+
+        if (addr) {
+            if (addr->url.len == url->len
+                && ngx_strncasecmp(addr->url.data, url->data, url->len) == 0)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"%V\" in \"registry %V\" is there twice, "
+                                   "each URL must be another server", url,
+                                   &source->type->name);
+                return NGX_ERROR;
+            }
+
+            continue;
+        }
+
         addr = ngx_array_push(&source->addrs);
         if (addr == NULL) {
             return NGX_ERROR;
@@ -303,27 +365,51 @@ ngx_mesh_source_addrs(ngx_conf_t *cf, ngx_mesh_source_t *source, ngx_url_t *u,
 }
 
 
+/* among the first n; NULL: it is new */
+
+static ngx_mesh_source_addr_t *
+ngx_mesh_source_known(ngx_mesh_source_t *source, ngx_addr_t *addr,
+    ngx_uint_t n)
+{
+    ngx_uint_t               i;
+    ngx_mesh_source_addr_t  *known;
+
+    known = source->addrs.elts;
+
+    for (i = 0; i < n; i++) {
+        if (ngx_cmp_sockaddr(known[i].sockaddr, known[i].socklen,
+                             addr->sockaddr, addr->socklen, 1)
+            == NGX_OK)
+        {
+            return &known[i];
+        }
+    }
+
+    return NULL;
+}
+
+
 /* NGX_DECLINED: it is none of those all kinds have */
 
 static ngx_int_t
 ngx_mesh_source_param(ngx_conf_t *cf, ngx_mesh_source_t *source,
     ngx_str_t *value)
 {
-    ngx_int_t    ms;
     ngx_str_t    s;
     ngx_uint_t   i;
 
     struct {
         char        *name;
         ngx_str_t   *string;
+        ngx_uint_t   ssl;
     } strings[] = {
-        { "name=", &source->name },
-        { "protocol=", &source->protocol },
-        { "trusted_certificate=", &source->trusted_certificate },
-        { "certificate=", &source->certificate },
-        { "certificate_key=", &source->certificate_key },
-        { "ssl_name=", &source->ssl_name },
-        { NULL, NULL }
+        { "name=", &source->name, 0 },
+        { "protocol=", &source->protocol, 0 },
+        { "trusted_certificate=", &source->trusted_certificate, 1 },
+        { "certificate=", &source->certificate, 1 },
+        { "certificate_key=", &source->certificate_key, 1 },
+        { "ssl_name=", &source->ssl_name, 1 },
+        { NULL, NULL, 0 }
     };
 
     for (i = 0; strings[i].name; i++) {
@@ -340,6 +426,10 @@ ngx_mesh_source_param(ngx_conf_t *cf, ngx_mesh_source_t *source,
 
         strings[i].string->data = value->data + s.len;
         strings[i].string->len = value->len - s.len;
+
+        if (strings[i].ssl && source->ssl_param.len == 0) {
+            source->ssl_param = *value;
+        }
 
         if (strings[i].string == &source->protocol) {
             return ngx_mesh_require_protocol(cf, "registry",
@@ -365,26 +455,58 @@ ngx_mesh_source_param(ngx_conf_t *cf, ngx_mesh_source_t *source,
     }
 
     if (ngx_strncmp(value->data, "idle=", 5) == 0) {
-        s.data = value->data + 5;
-        s.len = value->len - 5;
-        ms = ngx_parse_time(&s, 0);
-
-        if (ms == NGX_ERROR) {
-            return ngx_mesh_source_invalid(cf, value, "a time as \"10m\"");
-        }
-
-        source->idle = ms;
-        return NGX_OK;
+        return ngx_mesh_source_idle(cf, source, value);
     }
 
-    if (ngx_strcmp(value->data, "ssl_verify=on") == 0
-        || ngx_strcmp(value->data, "ssl_verify=off") == 0)
-    {
-        source->ssl_verify = (value->data[12] == 'n');
-        return NGX_OK;
+    if (ngx_strncmp(value->data, "ssl_verify=", 11) == 0) {
+        return ngx_mesh_source_verify(cf, source, value);
     }
 
     return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_mesh_source_idle(ngx_conf_t *cf, ngx_mesh_source_t *source,
+    ngx_str_t *value)
+{
+    ngx_int_t  ms;
+    ngx_str_t  s;
+
+    s.data = value->data + 5;
+    s.len = value->len - 5;
+    ms = ngx_parse_time(&s, 0);
+
+    if (ms == NGX_ERROR || ms < NGX_MESH_SOURCE_IDLE_MIN) {
+        return ngx_mesh_source_invalid(cf, value,
+                                       "a time as \"10m\", at least 1s");
+    }
+
+    source->idle = ms;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_source_verify(ngx_conf_t *cf, ngx_mesh_source_t *source,
+    ngx_str_t *value)
+{
+    if (ngx_strcmp(value->data + 11, "on") == 0) {
+        source->ssl_verify = 1;
+
+    } else if (ngx_strcmp(value->data + 11, "off") == 0) {
+        source->ssl_verify = 0;
+
+    } else {
+        return ngx_mesh_source_invalid(cf, value, "on or off");
+    }
+
+    if (source->ssl_param.len == 0) {
+        source->ssl_param = *value;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -488,7 +610,8 @@ ngx_mesh_source_name(ngx_conf_t *cf, ngx_mesh_core_conf_t *ccf,
         || ngx_strcmp(name->data, "api") == 0
         || ngx_strcmp(name->data, "off") == 0)
     {
-        return ngx_mesh_source_invalid(cf, name, "a name of letters, digits, "
+        return ngx_mesh_source_invalid(cf, name,
+                                       "a name of at most 64 letters, digits, "
                                        "\"-\", \"_\" and \".\", but not "
                                        "\"config\", \"api\" or \"off\"");
     }
@@ -526,8 +649,23 @@ ngx_mesh_source_ssl(ngx_conf_t *cf, ngx_mesh_source_t *source)
         ssl |= addr[i].ssl;
     }
 
+    if (!ssl && source->ssl_param.len) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in \"registry %V\" needs a URL as "
+                           "\"%V...\"", &source->ssl_param,
+                           &source->type->name, &source->type->schemes[1]);
+        return NGX_ERROR;
+    }
+
     if (!ssl) {
         return NGX_OK;
+    }
+
+    if (source->certificate_key.len && source->certificate.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"certificate_key=%V\" needs a \"certificate=\"",
+                           &source->certificate_key);
+        return NGX_ERROR;
     }
 
     if (source->certificate.len && source->certificate_key.len == 0) {
@@ -610,7 +748,7 @@ ngx_mesh_registry_guard(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     n = NGX_ERROR;
 
-    if (value[1].data[value[1].len - 1] == '%') {
+    if (value[1].len && value[1].data[value[1].len - 1] == '%') {
         n = ngx_atoi(value[1].data, value[1].len - 1);
     }
 
