@@ -12,7 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Mesh::Unit;
 
 Mesh::Unit::run('metadata',
-    sources => [qw(t/unit/*.c t/metadata/*.c t/record/stub.c
+    sources => [qw(t/unit/*.c t/unit/more/*.c t/metadata/*.c t/record/stub.c
                    src/codec/*.c
                    src/registry/ngx_mesh_metadata.c
                    src/registry/ngx_mesh_metadata_entries.c

@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/lib";
 use Mesh::Unit;
 
 Mesh::Unit::run('redis',
-    sources => [qw(t/unit/*.c t/redis/*.c
+    sources => [qw(t/unit/*.c t/unit/more/*.c t/redis/*.c
                    src/registry/ngx_mesh_redis_view.c
                    src/registry/ngx_mesh_redis_server.c)],
     rooms => [qw(codec table registry)],

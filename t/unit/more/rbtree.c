@@ -130,3 +130,22 @@ ngx_rbtree_delete(ngx_rbtree_t *tree, ngx_rbtree_node_t *node)
     next->left = node->left;
     next->left->parent = next;
 }
+
+
+ngx_rbtree_node_t *
+ngx_rbtree_next(ngx_rbtree_t *tree, ngx_rbtree_node_t *node)
+{
+    ngx_rbtree_node_t  *parent;
+
+    if (node->right != tree->sentinel) {
+        return ngx_rbtree_min(node->right, tree->sentinel);
+    }
+
+    for (parent = node->parent; parent && parent->right == node;
+         parent = node->parent)
+    {
+        node = parent;
+    }
+
+    return parent;
+}
