@@ -755,9 +755,10 @@ ngx_mesh_reply_values(ngx_str_t *body)
     u_char  *p, *last;
 
     n = 1;
-    last = body->data + body->len;
+    p = body->data;
+    last = body->len ? p + body->len : p;
 
-    for (p = body->data; p < last; p++) {
+    for ( /* void */ ; p < last; p++) {
 
         switch (*p) {
 
