@@ -83,7 +83,9 @@ $t->stop;
 config();
 $client = $t->tcp('rpc');
 
-my @bad = ('a b', 'x*', 'a?', '../etc', '#1', '.', "a\x01b", 'x' x 600);
+my @bad = ('a b', 'x*', 'a?', '../etc', '#1', '.', "a\x01b", 'x' x 600,
+           "\0", "a\0b", "a\nb", '*', '/', '//', ':',
+           'a:*', '%00', 'x' x 65_000);
 is(went($client->call(service => $_)), 'status 60',
    'no name: ' . (length > 20 ? 'a long one' : s/\W/_/gr)) for @bad;
 is(metric($t, 'mesh_wants_total'), 0, 'none of them is wanted');
