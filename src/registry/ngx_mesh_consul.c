@@ -39,6 +39,7 @@ static ngx_int_t ngx_mesh_consul_start(ngx_mesh_source_t *source);
 static ngx_int_t ngx_mesh_consul_slots(ngx_mesh_consul_t *consul);
 static void ngx_mesh_consul_stop(ngx_mesh_source_t *source);
 static ngx_int_t ngx_mesh_consul_subscribe(ngx_mesh_subscription_t *s);
+static void ngx_mesh_consul_remember(ngx_mesh_consul_watch_t *w);
 static void ngx_mesh_consul_unsubscribe(ngx_mesh_subscription_t *s);
 static void ngx_mesh_consul_resync(ngx_mesh_source_t *source,
     ngx_mesh_subscription_t *s);
@@ -241,9 +242,38 @@ ngx_mesh_consul_subscribe(ngx_mesh_subscription_t *s)
 
     s->data = w;
 
+    ngx_mesh_consul_remember(w);
     ngx_mesh_consul_begin(w);
 
     return NGX_OK;
+}
+
+
+/* what an agent before has heard, unless others had a part in it: the first
+   answer is not believed if it is less */
+
+static void
+ngx_mesh_consul_remember(ngx_mesh_consul_watch_t *w)
+{
+    ngx_pool_t         *pool;
+    ngx_mesh_answer_t   answer;
+
+    if (w->nlinks) {
+        return;
+    }
+
+    pool = ngx_create_pool(1024, ngx_cycle->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    if (ngx_mesh_discovery_answer(w->s, pool, &answer) == NGX_OK
+        && answer.known)
+    {
+        w->held = answer.found;
+    }
+
+    ngx_destroy_pool(pool);
 }
 
 
@@ -373,7 +403,7 @@ ngx_mesh_consul_watch(ngx_mesh_consul_t *consul, ngx_pool_t *pool, char *path,
     w->consul = consul;
     w->name = *name;
     w->held = NGX_MESH_CONSUL_UNHELD;
-    w->addr = consul->current;
+    w->addr = NGX_MESH_CONSUL_NONE;
 
     ngx_mesh_consul_event(&w->timer, w, ngx_mesh_consul_timer_handler);
     ngx_mesh_consul_bucket(&w->bucket, ngx_current_msec);

@@ -33,6 +33,9 @@ typedef struct {
 } ngx_mesh_consul_conf_t;
 
 
+#define NGX_MESH_CONSUL_NONE  ((ngx_uint_t) -1)  /* of the addresses */
+
+
 typedef struct ngx_mesh_consul_s        ngx_mesh_consul_t;
 typedef struct ngx_mesh_consul_watch_s  ngx_mesh_consul_watch_t;
 typedef struct ngx_mesh_consul_app_s    ngx_mesh_consul_app_t;
@@ -102,7 +105,8 @@ struct ngx_mesh_consul_watch_s {
     uint64_t                   doubt;        /* of what this address said that
                                                 is less than what is held */
     ngx_uint_t                 held;         /* entries, or UNHELD */
-    ngx_uint_t                 addr;         /* that said so */
+    ngx_uint_t                 addr;         /* that said so; NONE: it was
+                                                said to another agent */
     ngx_uint_t                 asked;        /* is asked now */
     ngx_uint_t                 accused;      /* said what the guard holds */
     ngx_uint_t                 doubts;       /* in a row */

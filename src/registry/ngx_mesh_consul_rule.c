@@ -128,7 +128,7 @@ ngx_mesh_consul_judge(ngx_mesh_consul_asked_t *asked,
     if (asked->moved && fewer && asked->held != NGX_MESH_CONSUL_UNHELD
         && asked->held)
     {
-        *why = "it knows less than the address before";
+        *why = "it knows less than was known before";
         return NGX_MESH_CONSUL_REPEAT;
     }
 

@@ -32,8 +32,8 @@ typedef struct {
     uint64_t                   stale;        /* ms it may lag; 0: not at all */
     unsigned                   token:1;      /* a token was sent */
     unsigned                   moved:1;      /* what is held is of another
-                                                address, and this one has not
-                                                said the same before */
+                                                address, or was told to another
+                                                agent */
 } ngx_mesh_consul_asked_t;
 
 

@@ -34,8 +34,6 @@
 
 #define NGX_MESH_CONSUL_BAD       3
 
-#define NGX_MESH_CONSUL_NONE      ((ngx_uint_t) -1)
-
 
 /* an answer on its way into the table */
 
@@ -522,8 +520,8 @@ ngx_mesh_consul_explain(ngx_mesh_consul_watch_t *w, ngx_mesh_reply_t *reply,
 
 
 /*
- * The first read of an address that knows less than the one before: it may be
- * behind.  It is believed when it says so again.
+ * The first read of an address, or of this agent, that brings less than was
+ * known before: it may be behind.  It is believed when it says so again.
  */
 
 static void

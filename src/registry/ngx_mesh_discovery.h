@@ -14,6 +14,7 @@
 #include "ngx_mesh.h"
 #include "ngx_mesh_item.h"
 #include "ngx_mesh_registry.h"
+#include "ngx_mesh_item.h"
 
 
 /*
@@ -252,6 +253,13 @@ ngx_int_t ngx_mesh_discovery_answer(ngx_mesh_subscription_t *s,
 
 ngx_mesh_subscription_t *ngx_mesh_discovery_find(ngx_mesh_source_t *source,
     ngx_str_t *interface);
+
+/*
+ * What the table has as the registry's answer, of this agent or of one before;
+ * its texts are of the pool.  NGX_DECLINED: there is none yet.
+ */
+ngx_int_t ngx_mesh_discovery_answer(ngx_mesh_subscription_t *s,
+    ngx_pool_t *pool, ngx_mesh_answer_t *answer);
 
 /*
  * Has a source read again now, one interface or (empty) all; with "force" the
