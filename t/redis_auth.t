@@ -35,7 +35,7 @@ unlink $file;
 $redis->restart;
 $redis->provide(provider(20880));
 ok(wait_for(sub {
-    $t->troubled(qr/the file of the password "\S+" cannot be read/);
+    $t->troubled(qr/"password_file=\S+" cannot be read \(2: No such file/);
 }, 20), 'no file');
 $t->keeps($A, [20880], '... nobody is gone');
 $t->write_file('password', 'secret-words');

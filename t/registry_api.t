@@ -126,6 +126,8 @@ ok((grep { $_->{status}{suspect} && $_->{status}{serving} }
 
 is(api($t, 'POST', 'registries/consul/resync?service=com.example.None')
    ->{status}, 404, 'a service that it is not asked about');
+is(error(api($t, 'POST', 'registries/consul/resync?force=1&service=')),
+   '400 BadArgument', 'an empty name does not mean all');
 is(api($t, 'POST', 'registries/consul/resync?service=' . A)->{status}, 200,
    'it is read again');
 ok(registry()->{status}{held}, '... and held still');
@@ -144,6 +146,11 @@ is(endpoints(A)->{20001}{status}{effective_weight}, 7,
 
 is(api($t, 'POST', 'registries/consul/resync')->{status}, 200,
    'all of it is read again');
+
+kill 'STOP', $t->children(qr/mesh agent/);
+$t->allow_log(qr/exited on signal 9/);
+is(api($t, 'POST', 'registries/consul/resync?service=' . A)->{status}, 200,
+   '... by another agent, where the one hangs');
 
 
 # from a shell

@@ -468,6 +468,14 @@ ngx_mesh_api_registry_resync(ngx_mesh_api_call_t *call)
 
     if (rc == NGX_DECLINED) {
         ngx_str_null(&service);
+
+    } else if (service.len == 0) {
+
+        /* a script whose variable is empty does not mean all of them */
+
+        return ngx_mesh_api_fail(call, NGX_HTTP_BAD_REQUEST, "BadArgument",
+                                 NULL, "argument \"service\" must be an "
+                                 "interface, without it all are meant");
     }
 
     p = ngx_pnalloc(call->pool, info.name.len + service.len + 2);
@@ -508,7 +516,9 @@ ngx_mesh_api_registry_resynced(ngx_mesh_api_call_t *call,
     if (job->status == NGX_HTTP_NOT_FOUND) {
 
         if (ngx_mesh_api_arg(call, "service", &service) != NGX_OK) {
-            service = call->params[0];
+            return ngx_mesh_api_fail(call, NGX_HTTP_NOT_FOUND, "NotFound",
+                                     NULL, "registry \"%V\" is not asked any "
+                                     "more", &call->params[0]);
         }
 
         return ngx_mesh_api_fail(call, NGX_HTTP_NOT_FOUND, "NotFound", NULL,

@@ -459,6 +459,8 @@ ngx_mesh_discovery_create(ngx_mesh_source_t *source,
         goto failed;
     }
 
+    ngx_mesh_source_subscribed(source);
+
     return s;
 
 failed:
@@ -515,6 +517,7 @@ ngx_mesh_discovery_destroy(ngx_mesh_subscription_t *s, ngx_uint_t keep)
 
     ngx_rbtree_delete(&source->subscriptions, &s->sn.node);
     source->nsubscriptions--;
+    ngx_mesh_source_subscribed(source);
 
     ngx_destroy_pool(s->pool);
 }

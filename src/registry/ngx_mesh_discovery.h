@@ -221,6 +221,9 @@ void ngx_mesh_source_heard(ngx_mesh_source_t *source, uint64_t index);
 /* ms until it is tried again; 0: it is not waited for */
 void ngx_mesh_source_backoff(ngx_mesh_source_t *source, ngx_msec_t ms);
 
+/* there are more of them, or fewer */
+void ngx_mesh_source_subscribed(ngx_mesh_source_t *source);
+
 /* of the subscriptions so many are watched, over so many connections */
 void ngx_mesh_source_watched(ngx_mesh_source_t *source, ngx_uint_t watched,
     ngx_uint_t connections);

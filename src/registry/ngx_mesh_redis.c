@@ -41,6 +41,8 @@ static void ngx_mesh_redis_info_handler(void *data, ngx_mesh_reply_t *reply);
 static void ngx_mesh_redis_ping_reply(void *data, ngx_mesh_reply_t *reply);
 static void ngx_mesh_redis_auth_handler(void *data, ngx_mesh_reply_t *reply);
 static void ngx_mesh_redis_closed(ngx_mesh_resp_t *resp, ngx_str_t *reason);
+static void ngx_mesh_redis_secret_error(ngx_mesh_redis_t *redis,
+    ngx_str_t *file, ngx_err_t err);
 static ssize_t ngx_mesh_redis_secret(ngx_str_t *file, u_char *buf,
     size_t size);
 static uint64_t ngx_mesh_redis_mtime(ngx_mesh_redis_t *redis);
@@ -567,13 +569,7 @@ ngx_mesh_redis_auth(ngx_mesh_redis_t *redis, ngx_mesh_resp_t *resp,
     len = ngx_mesh_redis_secret(file, buf, sizeof(buf));
 
     if (len <= 0) {
-        redis->secret = ngx_mesh_redis_mtime(redis);
-
-        ngx_mesh_redis_fail(redis, NGX_MESH_RESP_CONFIG, len
-                            ? "the file of the password \"%V\" cannot be read"
-                            : "the file of the password \"%V\" has none, or "
-                              "one that is too long", file);
-
+        ngx_mesh_redis_secret_error(redis, file, len ? ngx_errno : 0);
         return NGX_DECLINED;
     }
 
@@ -593,6 +589,33 @@ ngx_mesh_redis_auth(ngx_mesh_redis_t *redis, ngx_mesh_resp_t *resp,
     ngx_explicit_memzero(buf, sizeof(buf));
 
     return rc;
+}
+
+
+static void
+ngx_mesh_redis_secret_error(ngx_mesh_redis_t *redis, ngx_str_t *file,
+    ngx_err_t err)
+{
+    u_char  reason[NGX_MESH_REDIS_TEXT], *last;
+    char   *directive;
+
+    directive = (file == &redis->conf->sentinel_password_file)
+                ? "sentinel_password_file" : "password_file";
+
+    redis->secret = ngx_mesh_redis_mtime(redis);
+
+    if (err == 0) {
+        ngx_mesh_redis_fail(redis, NGX_MESH_RESP_CONFIG, "\"%s=%V\" has no "
+                            "password in its first line, or one that is too "
+                            "long", directive, file);
+        return;
+    }
+
+    last = ngx_strerror(err, reason, sizeof(reason));
+
+    ngx_mesh_redis_fail(redis, NGX_MESH_RESP_CONFIG,
+                        "\"%s=%V\" cannot be read (%d: %*s)", directive, file,
+                        err, (size_t) (last - reason), reason);
 }
 
 
@@ -621,8 +644,9 @@ ngx_mesh_redis_auth_handler(void *data, ngx_mesh_reply_t *reply)
 static ssize_t
 ngx_mesh_redis_secret(ngx_str_t *file, u_char *buf, size_t size)
 {
-    ssize_t   n, i;
-    ngx_fd_t  fd;
+    ssize_t    n, i;
+    ngx_fd_t   fd;
+    ngx_err_t  err;
 
     fd = ngx_open_file(file->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
                        NGX_FILE_OPEN, 0);
@@ -631,8 +655,11 @@ ngx_mesh_redis_secret(ngx_str_t *file, u_char *buf, size_t size)
     }
 
     n = ngx_read_fd(fd, buf, size);
+    err = ngx_errno;
 
     (void) ngx_close_file(fd);
+
+    ngx_set_errno(err);
 
     for (i = 0; i < n; i++) {
         if (buf[i] == LF || buf[i] == CR || buf[i] == '\0') {
@@ -644,7 +671,8 @@ ngx_mesh_redis_secret(ngx_str_t *file, u_char *buf, size_t size)
 }
 
 
-/* of the files with passwords, never 0: what is the same if they are */
+/* of the files with passwords, never 0: what is the same if they, and who may
+   read them, are */
 
 static uint64_t
 ngx_mesh_redis_mtime(ngx_mesh_redis_t *redis)
@@ -661,6 +689,8 @@ ngx_mesh_redis_mtime(ngx_mesh_redis_t *redis)
 
         if (files[i]->len && ngx_file_info(files[i]->data, &fi) == 0) {
             stamp = stamp * 31 + ngx_file_mtime(&fi);
+            stamp = stamp * 31 + fi.st_ctim.tv_sec;
+            stamp = stamp * 31 + fi.st_ctim.tv_nsec;
             stamp = stamp * 31 + ngx_file_uniq(&fi);
             stamp = stamp * 31 + ngx_file_size(&fi);
         }

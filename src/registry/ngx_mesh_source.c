@@ -193,8 +193,6 @@ ngx_mesh_source_state(ngx_mesh_source_t *source, ngx_uint_t state,
 
     ngx_mesh_source_begin(cell);
 
-    cell->subscriptions = source->nsubscriptions;
-
     if (addr) {
         was.len = cell->address_len;
         was.data = cell->address;
@@ -265,9 +263,14 @@ ngx_mesh_source_log(ngx_mesh_source_t *source, ngx_uint_t before,
         break;
 
     case NGX_MESH_SOURCE_ERROR:
+
+        /* there is none yet where it fails for what is here */
+
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "mesh registry \"%V\": \"%V\": %V, what it said before "
-                      "goes on serving", &source->name, &address, error);
+                      "mesh registry \"%V\": %s%V%s%V, what it said before "
+                      "goes on serving", &source->name,
+                      address.len ? "\"" : "", &address,
+                      address.len ? "\": " : "", error);
         break;
 
     default:
@@ -291,8 +294,6 @@ ngx_mesh_source_heard(ngx_mesh_source_t *source, uint64_t index)
 
     cell->heard = ngx_mesh_source_now();
     cell->backoff = 0;
-    cell->subscriptions = source->nsubscriptions;
-
     if (index) {
         cell->index = index;
     }
@@ -325,7 +326,6 @@ ngx_mesh_source_watched(ngx_mesh_source_t *source, ngx_uint_t watched,
     if (cell) {
         ngx_mesh_source_begin(cell);
 
-        cell->subscriptions = source->nsubscriptions;
         cell->watched = watched;
         cell->connections = connections;
 
@@ -362,6 +362,15 @@ ngx_mesh_source_count(ngx_mesh_source_t *source, ngx_uint_t what)
 
 
 void
+ngx_mesh_source_subscribed(ngx_mesh_source_t *source)
+{
+    if (source->status) {
+        source->status->subscriptions = source->nsubscriptions;
+    }
+}
+
+
+void
 ngx_mesh_source_share(ngx_mesh_source_t *source, int64_t endpoints,
     int64_t held, int64_t unmapped)
 {
@@ -372,7 +381,6 @@ ngx_mesh_source_share(ngx_mesh_source_t *source, int64_t endpoints,
     if (cell) {
         ngx_mesh_source_begin(cell);
 
-        cell->subscriptions = source->nsubscriptions;
         cell->endpoints += endpoints;
         cell->held += held;
         cell->unmapped += unmapped;
@@ -498,6 +506,10 @@ ngx_mesh_source_resync(ngx_mesh_registry_task_t *task)
         task->status = 423;
         return;
     }
+
+    /* it may have got the lease just now */
+
+    ngx_mesh_discovery_start(ngx_mesh_registry_conf);
 
     name.data = p + 1;
 
