@@ -24,9 +24,16 @@ my %stubs = map { $_ => ['t/codec/stub.c'] } qw(bolt declared dubbo edit tree);
 $stubs{record} = [qw(t/unit/stub.c t/unit/tap.c t/record/stub.c),
                   Build::found('src/registry/ngx_mesh_record*.c')];
 $stubs{metadata} = [@{ $stubs{record} },
-                    qw(t/metadata/stub.c t/metadata/trees.c
-                       src/registry/ngx_mesh_metadata.c),
-                    Build::found('src/registry/ngx_mesh_metadata_[ei]n*.c')];
+                    qw(t/metadata/stub.c t/unit/more/rbtree.c
+                       src/registry/ngx_mesh_metadata.c
+                       src/registry/ngx_mesh_metadata_entries.c
+                       src/registry/ngx_mesh_metadata_info.c
+                       src/registry/ngx_mesh_metadata_instance.c)];
+$stubs{redis} = [@{ $stubs{edit} },
+                 qw(t/unit/stub.c t/unit/tap.c t/unit/more/rbtree.c
+                    src/registry/ngx_mesh_resp.c
+                    src/registry/ngx_mesh_redis_server.c
+                    src/registry/ngx_mesh_redis_view.c)];
 $stubs{reply} = [@{ $stubs{edit} }, 'src/registry/ngx_mesh_reply.c'];
 
 # requests of both protocols
@@ -37,8 +44,8 @@ for my $target (sort keys %stubs) {
                   @{ $corpora{$target} // [$target] };
     my @files = sort map { glob("$_/*") } @corpora;
     my @sources = ("t/fuzz/$target.c", @{ $stubs{$target} });
-    my @more = $target !~ /^(?:record|metadata)$/ ? ()
-             : (Build::rooms('', qw(table registry)),
+    my @more = $target !~ /^(?:record|metadata|redis)$/ ? ()
+             : ('-lhiredis', Build::rooms('', qw(table registry)),
                 "-I$FindBin::Bin/metadata");
 
     cmp_ok(scalar @files, '>', 100, "$target: has a corpus");
