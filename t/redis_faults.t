@@ -85,6 +85,8 @@ trouble('MASTERDOWN', qr/MASTERDOWN Link/, match => '^(HGETALL|PING)',
 trouble('BUSY', qr/BUSY Redis is busy/, match => '.',
         error => 'BUSY Redis is busy running a script. You can only call '
                  . 'SCRIPT KILL or SHUTDOWN NOSAVE.');
+trouble('READONLY', qr/READONLY You can't write/, match => '^HGETALL',
+        error => "READONLY You can't write against a read only replica.");
 trouble('CLUSTERDOWN', qr/CLUSTERDOWN/, match => '^HGETALL',
         error => 'CLUSTERDOWN Hash slot not served');
 trouble('MOVED', qr/a node of Redis Cluster, which is not supported.*MOVED/,

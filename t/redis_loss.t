@@ -21,6 +21,9 @@ my @b = ('version=1.0.0', 'com.example.B');
 my $redis = Mesh::Redis->new;
 my $t = Mesh::RedisRegistry->new;
 
+$redis->done('CONFIG', 'SET', 'maxmemory', '100mb');
+$redis->done('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+
 sub provide_all {
     $redis->provide(provider($_), @_) for 20880 .. 20883;
     $redis->provide(provider(20890, @b), @_);
@@ -31,6 +34,8 @@ $t->follow($redis->url . ' refresh=300ms session=8s ping=300ms',
            mesh => "service $B { }");
 $t->sees($A, [20880 .. 20883], 'four providers');
 $t->sees($B, [20890], 'one of another service');
+like($t->log, qr/\[warn\].*"redis".*may evict what providers wrote/,
+     'a server that evicts is told of');
 
 # nobody says anything when all is gone
 
@@ -90,5 +95,6 @@ $redis->kill9;
 $t->keeps($A, [20880 .. 20883, 20885, 20886], 'nobody is gone with the server',
           2);
 like($t->log, qr/\[error\].*mesh registry "redis"/, '... which is said');
+is(scalar $t->grep_log(qr/may evict/), 1, '... and evictions were, once');
 
 $t->done;

@@ -111,6 +111,7 @@ struct ngx_mesh_redis_s {
     unsigned                   mute:1;       /* it is not, which was said */
     unsigned                   deaf:1;       /* subscribing is not allowed */
     unsigned                   told:1;       /* which was said */
+    unsigned                   evicts:1;     /* what is read, which was said */
 
     /* reads */
     ngx_queue_t                subs;         /* ngx_mesh_redis_sub_t */

@@ -341,6 +341,16 @@ ngx_mesh_redis_identify(ngx_mesh_redis_t *redis)
         }
     }
 
+    /* keys of Dubbo have no end, so policies for such that do are no matter */
+
+    if (redis->server.evicts && !redis->evicts) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "mesh registry \"%V\": \"%V\" may evict what providers "
+                      "wrote, set \"maxmemory-policy noeviction\"",
+                      &redis->source->name, &redis->addr->url);
+    }
+
+    redis->evicts = redis->server.evicts;
     redis->met = 1;
     redis->known = redis->server;
 }

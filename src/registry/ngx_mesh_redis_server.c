@@ -25,9 +25,10 @@ ngx_mesh_redis_server_info(ngx_mesh_redis_server_t *server, ngx_str_t *text)
     u_char      *p, *end, *last;
     ngx_int_t    n;
     ngx_str_t    line, value;
-    ngx_uint_t   role;
+    ngx_uint_t   role, limited;
 
     role = server->role;
+    limited = 0;
     last = text->data + text->len;
 
     for (p = text->data; p < last; p = end + 1) {
@@ -62,6 +63,15 @@ ngx_mesh_redis_server_info(ngx_mesh_redis_server_t *server, ngx_str_t *text)
         {
             n = ngx_atoi(value.data, value.len);
             server->uptime = n == NGX_ERROR ? 0 : n;
+
+        } else if (ngx_mesh_redis_server_line(&line, "maxmemory:", &value)) {
+            limited = (value.len != 1 || value.data[0] != '0');
+
+        } else if (ngx_mesh_redis_server_line(&line,
+                                              "maxmemory_policy:allkeys-",
+                                              &value))
+        {
+            server->evicts = limited;
 
         } else if (role == NGX_MESH_REDIS_ROLE_UNKNOWN
                    && ngx_mesh_redis_server_line(&line, "role:", &value)

@@ -34,6 +34,7 @@ typedef struct {
     ngx_uint_t                 role;
     unsigned                   known:1;      /* it tells all that */
     unsigned                   synced:1;     /* a replica: with its master */
+    unsigned                   evicts:1;     /* any key, when memory is short */
 } ngx_mesh_redis_server_t;
 
 

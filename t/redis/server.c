@@ -75,6 +75,23 @@ test_info(void)
     s = str("");
     ngx_mesh_redis_server_info(&one, &s);
     ok(one.known, "nothing");
+    ok(!one.evicts, "a server that keeps what is written");
+
+    s = str("maxmemory:1000\r\nmaxmemory_policy:noeviction\r\n");
+    ngx_mesh_redis_server_info(&one, &s);
+    ok(!one.evicts, "or refuses to write");
+
+    s = str("maxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n");
+    ngx_mesh_redis_server_info(&one, &s);
+    ok(!one.evicts, "or has all the memory");
+
+    s = str("maxmemory:1000\r\nmaxmemory_policy:volatile-lru\r\n");
+    ngx_mesh_redis_server_info(&one, &s);
+    ok(!one.evicts, "or evicts what is to expire");
+
+    s = str("maxmemory:1000\r\nmaxmemory_policy:allkeys-lfu\r\n");
+    ngx_mesh_redis_server_info(&one, &s);
+    ok(one.evicts, "one that evicts anything");
 }
 
 
