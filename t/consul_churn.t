@@ -17,7 +17,8 @@ use Mesh::Test;
 
 my $t = Mesh::Test->new(timeout => 120);
 my $f = Mesh::FaultHTTP->new;
-my @names = map { "com.example.$_" } qw(Same Index Backwards Moving Good);
+my @names = map { "com.example.$_" } qw(Same Index Backwards Moving Good
+                                         Refused Denied Unheard);
 
 sub instances { my $name = shift; [ map { dubbo($f, $name, $_) } @_ ] }
 
@@ -31,6 +32,10 @@ sub asked {
 $f->fault(match => 'Same\?index', times => 0);
 $f->fault(match => 'Index\?index', index => $_) for 1000 .. 1100;
 $f->fault(match => 'Backwards\?index', index => 2, times => 0);
+$f->fault(match => 'Refused', status => 400, body => 'Invalid', times => 0);
+$f->fault(match => 'Denied', status => 403, body => 'Permission denied',
+          times => 0);
+$f->fault(match => 'Unheard', status => 503, times => 0);
 $f->fault(match => 'Moving\?index', json => instances($names[3],
           20880 + $_ % 2, 20890)) for 1 .. 400;
 
@@ -51,6 +56,16 @@ cmp_ok(asked('Backwards'), '<=', 8, 'an index that goes backwards');
 cmp_ok(asked('Moving'), '<=', 250, 'always another list');
 
 is(asked('Good'), 2, 'one that waits is asked twice');
+like((grep { $_->{target} =~ /Good/ } $f->requests)[1]{target},
+     qr/&wait=55s$/, '... for so long');
+
+# what somebody has to change, and what may pass by itself
+is(asked('Refused'), 1, 'a request that is refused');
+is(asked('Denied'), 1, 'or forbidden');
+cmp_ok(asked('Unheard'), '>=', 2, 'one that fails is tried again');
+cmp_ok(asked('Unheard'), '<=', 16, '... less and less');
+
+is(scalar(grep { /\[error\]/ } errors_of($t)), 1, 'one line is logged');
 is(learned($t, $names[0]), '127.0.0.1:20880=100', 'it is still known');
 
 $f->service('com.example.Good', instances('com.example.Good', 20880, 20881));
