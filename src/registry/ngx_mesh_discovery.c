@@ -52,6 +52,8 @@ static ngx_int_t ngx_mesh_discovery_apps(ngx_mesh_subscription_t *s,
     ngx_array_t *lists);
 static void ngx_mesh_discovery_destroy(ngx_mesh_subscription_t *s,
     ngx_uint_t keep);
+static void ngx_mesh_discovery_full(ngx_mesh_source_t *source,
+    ngx_uint_t left, ngx_uint_t n);
 static void ngx_mesh_discovery_sweep_handler(ngx_event_t *ev);
 static void ngx_mesh_discovery_sweep(ngx_mesh_source_t *source,
     ngx_pool_t *pool);
@@ -527,7 +529,7 @@ void
 ngx_mesh_discovery_catalog(ngx_mesh_source_t *source, ngx_array_t *names)
 {
     ngx_str_t                *name;
-    ngx_uint_t                i;
+    ngx_uint_t                i, usable, left;
     ngx_rbtree_node_t        *node;
     ngx_mesh_interest_t       interest;
     ngx_mesh_subscription_t  *s;
@@ -537,6 +539,8 @@ ngx_mesh_discovery_catalog(ngx_mesh_source_t *source, ngx_array_t *names)
     ngx_mesh_discovery.catalogs++;
     source->cataloged = 1;
     name = names->elts;
+    usable = 0;
+    left = 0;
 
     for (i = 0; i < names->nelts; i++) {
 
@@ -544,9 +548,15 @@ ngx_mesh_discovery_catalog(ngx_mesh_source_t *source, ngx_array_t *names)
             continue;
         }
 
+        usable++;
         s = ngx_mesh_discovery_find(source, &name[i]);
 
-        if (s == NULL && source->nsubscriptions < source->max_services) {
+        if (s == NULL && source->nsubscriptions >= source->max_services) {
+            left++;
+            continue;
+        }
+
+        if (s == NULL) {
             ngx_memzero(&interest, sizeof(ngx_mesh_interest_t));
             interest.name = name[i];
             s = ngx_mesh_discovery_create(source, &interest);
@@ -558,6 +568,8 @@ ngx_mesh_discovery_catalog(ngx_mesh_source_t *source, ngx_array_t *names)
             s->gone = 0;
         }
     }
+
+    ngx_mesh_discovery_full(source, left, usable);
 
     node = ngx_mesh_discovery_first(source);
 
@@ -574,6 +586,23 @@ ngx_mesh_discovery_catalog(ngx_mesh_source_t *source, ngx_array_t *names)
         s->gone = 1;
         source->type->resync(source, s);
     }
+}
+
+
+/* said once, until there is room for all */
+
+static void
+ngx_mesh_discovery_full(ngx_mesh_source_t *source, ngx_uint_t left,
+    ngx_uint_t n)
+{
+    if (left && !source->full) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "mesh registry \"%V\": \"max_services=%ui\" leaves out "
+                      "%ui of %ui services", &source->name,
+                      source->max_services, left, n);
+    }
+
+    source->full = (left != 0);
 }
 
 

@@ -114,6 +114,7 @@ struct ngx_mesh_source_s {
     ngx_uint_t                 nsubscriptions;
     ngx_uint_t                 cataloged;    /* a catalog was read */
     ngx_mesh_source_status_t  *status;       /* in the zone */
+    unsigned                   full:1;       /* max_services, which was said */
 };
 
 
