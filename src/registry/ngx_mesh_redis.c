@@ -117,7 +117,10 @@ ngx_mesh_redis_start(ngx_mesh_source_t *source)
     source->data = redis;
 
     ngx_mesh_source_state(source, NGX_MESH_SOURCE_STARTING, NULL, NULL);
-    ngx_add_timer(&redis->retry, 1);
+
+    /* not all instances of a fleet at once */
+
+    ngx_add_timer(&redis->retry, 1 + ngx_random() % NGX_MESH_REDIS_SOON);
 
     return NGX_OK;
 }
