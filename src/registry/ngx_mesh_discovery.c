@@ -233,9 +233,7 @@ ngx_mesh_discovery_scan(ngx_uint_t all)
         interface.data = item[i].key.data;
         interface.len = p ? (size_t) (p - interface.data) : item[i].key.len;
 
-        if (interface.len == last.len
-            && ngx_memcmp(interface.data, last.data, last.len) == 0)
-        {
+        if (ngx_mesh_registry_equal(&interface, &last)) {
             continue;
         }
 
@@ -304,9 +302,7 @@ ngx_mesh_discovery_known(ngx_mesh_store_item_t *item)
     for (i = 0; i < ngx_mesh_discovery_nsources(); i++) {
         source = ngx_mesh_discovery_source(i);
 
-        if (source->name.len != name.len
-            || ngx_strncmp(source->name.data, name.data, name.len) != 0)
-        {
+        if (!ngx_mesh_registry_equal(&source->name, &name)) {
             continue;
         }
 
@@ -622,9 +618,7 @@ ngx_mesh_discovery_resync(ngx_str_t *name, ngx_str_t *interface,
     for (i = 0; i < ngx_mesh_discovery_nsources(); i++) {
         source = ngx_mesh_discovery_source(i);
 
-        if (source->name.len != name->len
-            || ngx_memcmp(source->name.data, name->data, name->len) != 0)
-        {
+        if (!ngx_mesh_registry_equal(&source->name, name)) {
             continue;
         }
 
@@ -764,13 +758,11 @@ ngx_mesh_discovery_absent(ngx_str_t *interface, ngx_pool_t *pool)
 {
     uint64_t                  now;
     ngx_uint_t                i, absent;
-    ngx_time_t               *tp;
     ngx_mesh_answer_t         answer;
     ngx_mesh_source_t        *source;
     ngx_mesh_subscription_t  *s;
 
-    tp = ngx_timeofday();
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    now = ngx_mesh_registry_now();
     absent = 1;
 
     for (i = 0; i < ngx_mesh_discovery_nsources(); i++) {

@@ -327,6 +327,35 @@ void ngx_mesh_orphans_due(void);
 void ngx_mesh_orphans_look(ngx_mesh_core_conf_t *ccf);
 
 
+static ngx_inline ngx_uint_t
+ngx_mesh_registry_equal(const ngx_str_t *a, const ngx_str_t *b)
+{
+    return a->len == b->len
+           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
+}
+
+
+static ngx_inline ngx_uint_t
+ngx_mesh_registry_is(const ngx_str_t *s, const char *text)
+{
+    return s->len == ngx_strlen(text)
+           && ngx_strncmp(s->data, text, s->len) == 0;
+}
+
+
+/* ms since 1970 */
+
+static ngx_inline uint64_t
+ngx_mesh_registry_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}
+
+
 /* whether it can be an interface, and would not be taken for more than one */
 
 static ngx_inline ngx_uint_t

@@ -86,12 +86,8 @@ ngx_mesh_interest_service(ngx_mesh_interest_t *interest,
 {
     ngx_str_t  *list;
 
-    if ((service->owner.len != ngx_mesh_owner_config.len
-         || ngx_memcmp(service->owner.data, ngx_mesh_owner_config.data,
-                       service->owner.len) != 0)
-        && (service->owner.len != ngx_mesh_owner_api.len
-            || ngx_memcmp(service->owner.data, ngx_mesh_owner_api.data,
-                          service->owner.len) != 0))
+    if (!ngx_mesh_registry_equal(&service->owner, &ngx_mesh_owner_config)
+        && !ngx_mesh_registry_equal(&service->owner, &ngx_mesh_owner_api))
     {
         return NGX_OK;
     }
@@ -144,10 +140,7 @@ ngx_mesh_interest_allows(ngx_mesh_interest_t *interest,
         rest = list[i];
 
         while (ngx_mesh_discovery_part(&rest, &name)) {
-
-            if (name.len == source->name.len
-                && ngx_memcmp(name.data, source->name.data, name.len) == 0)
-            {
+            if (ngx_mesh_registry_equal(&name, &source->name)) {
                 return 1;
             }
         }
@@ -164,10 +157,7 @@ ngx_mesh_interest_same(ngx_mesh_interest_t *interest,
     ngx_str_t   *list, *app, rest, name;
     ngx_uint_t   i, n;
 
-    if (s->protocol.len != interest->protocol.len
-        || ngx_memcmp(s->protocol.data, interest->protocol.data,
-                      s->protocol.len) != 0)
-    {
+    if (!ngx_mesh_registry_equal(&s->protocol, &interest->protocol)) {
         return 0;
     }
 
@@ -179,8 +169,7 @@ ngx_mesh_interest_same(ngx_mesh_interest_t *interest,
 
         while (ngx_mesh_discovery_part(&rest, &name)) {
 
-            if (n == s->apps.nelts || app[n].len != name.len
-                || ngx_memcmp(app[n].data, name.data, name.len) != 0)
+            if (n == s->apps.nelts || !ngx_mesh_registry_equal(&app[n], &name))
             {
                 return 0;
             }
@@ -219,8 +208,7 @@ ngx_mesh_interest_used(ngx_array_t *items, ngx_array_t *sources,
         if (item[i].type != NGX_MESH_ITEM_ANSWER
             || ngx_mesh_item_answer_read(&item[i], &interface, &name, &answer)
                != NGX_OK
-            || (interface.len == last.len
-                && ngx_memcmp(interface.data, last.data, last.len) == 0))
+            || ngx_mesh_registry_equal(&interface, &last))
         {
             continue;
         }

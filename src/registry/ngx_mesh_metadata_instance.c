@@ -30,7 +30,6 @@ static ngx_int_t ngx_mesh_metadata_asked(ngx_mesh_metadata_instance_t *in,
 static char *ngx_mesh_metadata_value(cJSON *service, char *name);
 static char *ngx_mesh_metadata_text(cJSON *value, char *name);
 static ngx_uint_t ngx_mesh_metadata_number(cJSON *value);
-static ngx_uint_t ngx_mesh_metadata_is(ngx_str_t *s, char *text);
 static ngx_int_t ngx_mesh_metadata_url(ngx_mesh_metadata_instance_t *in,
     ngx_mesh_metadata_service_t *service, ngx_uint_t port, ngx_pool_t *pool,
     ngx_str_t *url);
@@ -272,7 +271,7 @@ ngx_mesh_metadata_foreign(ngx_mesh_metadata_service_t *service)
     ngx_str_t   list, part;
     ngx_uint_t  i;
 
-    if (ngx_mesh_metadata_is(&service->protocol, "dubbo")) {
+    if (ngx_mesh_registry_is(&service->protocol, "dubbo")) {
         return 0;
     }
 
@@ -280,28 +279,20 @@ ngx_mesh_metadata_foreign(ngx_mesh_metadata_service_t *service)
 
     for (i = 0; i < service->nparams; i++) {
 
-        if (!ngx_mesh_metadata_is(&service->params[i].key, "ext.protocol")) {
+        if (!ngx_mesh_registry_is(&service->params[i].key, "ext.protocol")) {
             continue;
         }
 
         list = service->params[i].value;
 
         while (ngx_mesh_discovery_part(&list, &part)) {
-            if (ngx_mesh_metadata_is(&part, "dubbo")) {
+            if (ngx_mesh_registry_is(&part, "dubbo")) {
                 return 0;
             }
         }
     }
 
     return 1;
-}
-
-
-static ngx_uint_t
-ngx_mesh_metadata_is(ngx_str_t *s, char *text)
-{
-    return s->len == ngx_strlen(text)
-           && ngx_strncmp(s->data, text, s->len) == 0;
 }
 
 
@@ -507,8 +498,8 @@ ngx_mesh_metadata_pair(ngx_array_t *params, char *key, size_t len,
 
     if (!ngx_mesh_metadata_plain(&k, 1) || !ngx_mesh_metadata_plain(&v, 0)
         || (len > 14 && ngx_strncmp(key, "dubbo.metadata", 14) == 0)
-        || ngx_mesh_metadata_is(&k, "dubbo.endpoints")
-        || ngx_mesh_metadata_is(&k, "meta-v"))
+        || ngx_mesh_registry_is(&k, "dubbo.endpoints")
+        || ngx_mesh_registry_is(&k, "meta-v"))
     {
         return NGX_OK;
     }
@@ -555,8 +546,8 @@ ngx_mesh_metadata_plain(ngx_str_t *s, ngx_uint_t key)
         return s->len > 0;
     }
 
-    return s->len > 0 && !ngx_mesh_metadata_is(s, "group")
-           && !ngx_mesh_metadata_is(s, "version");
+    return s->len > 0 && !ngx_mesh_registry_is(s, "group")
+           && !ngx_mesh_registry_is(s, "version");
 }
 
 

@@ -66,7 +66,6 @@ static void ngx_mesh_reconcile_share(ngx_mesh_reconcile_state_t *state,
 static void ngx_mesh_reconcile_later(ngx_mesh_reconcile_state_t *state);
 static void ngx_mesh_reconcile_retry(ngx_event_t *ev);
 static void ngx_mesh_reconcile_cleanup(void *data);
-static uint64_t ngx_mesh_reconcile_time(void);
 
 
 /* said once, until there is room again */
@@ -316,7 +315,7 @@ ngx_mesh_reconcile_guarded(ngx_mesh_reconcile_t *r, ngx_mesh_plan_t *plan)
        heard no time has passed */
 
     if (r->before.held && !r->before.unknown) {
-        now = ngx_mesh_reconcile_time();
+        now = ngx_mesh_registry_now();
 
         if (now > r->before.time) {
             passed = (ngx_msec_t) ngx_min(now - r->before.time,
@@ -339,7 +338,7 @@ ngx_mesh_reconcile_guarded(ngx_mesh_reconcile_t *r, ngx_mesh_plan_t *plan)
 static ngx_uint_t
 ngx_mesh_reconcile_ours(void *data, ngx_str_t *owner)
 {
-    return ngx_mesh_reconcile_equal(data, owner);
+    return ngx_mesh_registry_equal(data, owner);
 }
 
 
@@ -385,7 +384,7 @@ ngx_mesh_reconcile_answer(ngx_mesh_reconcile_t *r, ngx_mesh_plan_t *plan)
         answer->suspects = r->guard.held;
         answer->held = !r->guard.held ? 0
                        : r->before.held ? r->before.held
-                                        : ngx_mesh_reconcile_time();
+                                        : ngx_mesh_registry_now();
         answer->reason.data = r->reason;
         answer->reason.len = 0;
 
@@ -421,7 +420,7 @@ ngx_mesh_reconcile_answer(ngx_mesh_reconcile_t *r, ngx_mesh_plan_t *plan)
         || answer->held != r->before.held || r->before.unknown
         || answer->suspects > r->before.suspects)
     {
-        answer->time = ngx_mesh_reconcile_time();
+        answer->time = ngx_mesh_registry_now();
     }
 
     op = ngx_array_push(&plan->ops);
@@ -445,9 +444,9 @@ ngx_mesh_reconcile_answered(ngx_mesh_reconcile_t *r)
     return a->known == b->known && a->unknown == b->unknown
            && a->found == b->found && a->suspects == b->suspects
            && a->held == b->held
-           && ngx_mesh_reconcile_equal(&a->reason, &b->reason)
-           && ngx_mesh_reconcile_equal(&a->unmapped, &b->unmapped)
-           && ngx_mesh_reconcile_equal(&a->unsupported, &b->unsupported);
+           && ngx_mesh_registry_equal(&a->reason, &b->reason)
+           && ngx_mesh_registry_equal(&a->unmapped, &b->unmapped)
+           && ngx_mesh_registry_equal(&a->unsupported, &b->unsupported);
 }
 
 
@@ -729,15 +728,4 @@ ngx_mesh_reconcile_forget(ngx_mesh_subscription_t *s, ngx_uint_t keep)
         state->stopped = 0;
         state->delay = 0;
     }
-}
-
-
-static uint64_t
-ngx_mesh_reconcile_time(void)
-{
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    return (uint64_t) tp->sec * 1000 + tp->msec;
 }

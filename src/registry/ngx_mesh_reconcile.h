@@ -129,12 +129,4 @@ ngx_uint_t ngx_mesh_reconcile_commit(ngx_mesh_plan_t *plan);
 ngx_int_t ngx_mesh_reconcile_gone(ngx_mesh_subscription_t *s);
 
 
-static ngx_inline ngx_uint_t
-ngx_mesh_reconcile_equal(ngx_str_t *a, ngx_str_t *b)
-{
-    return a->len == b->len
-           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
-}
-
-
 #endif /* _NGX_MESH_RECONCILE_H_INCLUDED_ */

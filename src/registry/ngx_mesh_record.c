@@ -244,7 +244,7 @@ ngx_mesh_record_param(ngx_mesh_record_url_t *url, const char *name)
     for (i = url->params.nelts; i > 0; i--) {
         key = param[i - 1].key;
 
-        if (ngx_mesh_record_is(&key, name)) {
+        if (ngx_mesh_registry_is(&key, name)) {
             return param[i - 1].value.len ? &param[i - 1].value : NULL;
         }
 
@@ -254,7 +254,7 @@ ngx_mesh_record_param(ngx_mesh_record_url_t *url, const char *name)
             key.data += 8;
             key.len -= 8;
 
-            if (ngx_mesh_record_is(&key, name) && param[i - 1].value.len) {
+            if (ngx_mesh_registry_is(&key, name) && param[i - 1].value.len) {
                 fallback = &param[i - 1].value;
             }
         }
@@ -423,15 +423,15 @@ ngx_mesh_record_key(ngx_mesh_record_t *record, ngx_str_t *group,
     for (i = 0; i < 2; i++) {
 
         if (part[i] == NULL || part[i]->len == 0
-            || ngx_mesh_record_is(part[i], "null")
-            || (i == 1 && ngx_mesh_record_is(part[i], "0.0.0")))
+            || ngx_mesh_registry_is(part[i], "null")
+            || (i == 1 && ngx_mesh_registry_is(part[i], "0.0.0")))
         {
             continue;
         }
 
         /* these are parts of a key's name, and of the key in the table */
 
-        if (ngx_mesh_record_is(part[i], "*")
+        if (ngx_mesh_registry_is(part[i], "*")
             || ngx_strlchr(part[i]->data, part[i]->data + part[i]->len, '/')
             || !ngx_mesh_record_plain(part[i]))
         {
@@ -538,7 +538,7 @@ ngx_mesh_record_labels(ngx_array_t *labels, ngx_mesh_endpoint_t *ep,
 
     for (i = 0; i < labels->nelts; i++) {
 
-        if (i && ngx_mesh_record_equal(&label[i].key, &label[i - 1].key)) {
+        if (i && ngx_mesh_registry_equal(&label[i].key, &label[i - 1].key)) {
             continue;
         }
 
@@ -582,9 +582,9 @@ ngx_mesh_record_unique(ngx_array_t *records)
 
     for (i = 1, n = 1; i < records->nelts; i++) {
 
-        if (ngx_mesh_record_equal(&r[i].ep.name, &r[n - 1].ep.name)
-            && ngx_mesh_record_equal(&r[i].version, &r[n - 1].version)
-            && ngx_mesh_record_equal(&r[i].group, &r[n - 1].group))
+        if (ngx_mesh_registry_equal(&r[i].ep.name, &r[n - 1].ep.name)
+            && ngx_mesh_registry_equal(&r[i].version, &r[n - 1].version)
+            && ngx_mesh_registry_equal(&r[i].group, &r[n - 1].group))
         {
             continue;
         }

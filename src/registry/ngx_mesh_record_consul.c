@@ -160,16 +160,16 @@ ngx_mesh_record_checks(ngx_mesh_record_consul_t *ctx, cJSON *checks)
             return NGX_DECLINED;
         }
 
-        if (ngx_mesh_record_is(&status, "passing")) {
+        if (ngx_mesh_registry_is(&status, "passing")) {
             continue;
         }
 
-        if (!ngx_mesh_record_is(&status, "critical")) {
+        if (!ngx_mesh_registry_is(&status, "critical")) {
             ctx->state = ngx_max(ctx->state, NGX_MESH_RECORD_WARNING);
             continue;
         }
 
-        if (ngx_mesh_record_is(&id, "_node_maintenance")
+        if (ngx_mesh_registry_is(&id, "_node_maintenance")
             || (id.len > 21
                 && ngx_strncmp(id.data, "_service_maintenance:", 21) == 0))
         {
@@ -239,7 +239,7 @@ ngx_mesh_record_note(ngx_mesh_record_consul_t *ctx, char *reason,
     note = ctx->notes.elts;
 
     for (i = 0; i < ctx->notes.nelts; i++) {
-        if (ngx_mesh_record_equal(&note[i].reason, &text)) {
+        if (ngx_mesh_registry_equal(&note[i].reason, &text)) {
             note[i].n++;
             return NGX_DECLINED;
         }
@@ -307,11 +307,11 @@ ngx_mesh_record_told(ngx_mesh_record_consul_t *ctx, ngx_str_t *text)
                         i ? "; " : "", &note[i].reason, note[i].n,
                         note[i].n > 1 ? "s" : "", &note[i].example);
 
-        if (ngx_mesh_record_is(&note[i].reason, "no protocol")) {
+        if (ngx_mesh_registry_is(&note[i].reason, "no protocol")) {
             p = ngx_cpymem(p, protocol.data, protocol.len);
         }
 
-        if (ngx_mesh_record_is(&note[i].reason, "application-level")) {
+        if (ngx_mesh_registry_is(&note[i].reason, "application-level")) {
             p = ngx_sprintf(p, " (remedy: service INTERFACE { "
                                "provided_by %V; })", name);
         }

@@ -225,16 +225,16 @@ ngx_mesh_record_foreign(ngx_mesh_record_url_t *url, ngx_str_t *interface)
 
     value = ngx_mesh_record_param(url, "category");
 
-    if (value && !ngx_mesh_record_is(value, "providers")) {
+    if (value && !ngx_mesh_registry_is(value, "providers")) {
         return "it is no provider";
     }
 
-    if (ngx_mesh_record_is(&url->protocol, "consumer")
-        || ngx_mesh_record_is(&url->protocol, "override")
-        || ngx_mesh_record_is(&url->protocol, "absent")
-        || ngx_mesh_record_is(&url->protocol, "route")
-        || ngx_mesh_record_is(&url->protocol, "condition")
-        || ngx_mesh_record_is(&url->protocol, "empty"))
+    if (ngx_mesh_registry_is(&url->protocol, "consumer")
+        || ngx_mesh_registry_is(&url->protocol, "override")
+        || ngx_mesh_registry_is(&url->protocol, "absent")
+        || ngx_mesh_registry_is(&url->protocol, "route")
+        || ngx_mesh_registry_is(&url->protocol, "condition")
+        || ngx_mesh_registry_is(&url->protocol, "empty"))
     {
         return "it is no provider";
     }
@@ -243,7 +243,7 @@ ngx_mesh_record_foreign(ngx_mesh_record_url_t *url, ngx_str_t *interface)
 
     /* one port may speak more than it is registered with */
 
-    if (!ngx_mesh_record_equal(&url->protocol, &dubbo)
+    if (!ngx_mesh_registry_equal(&url->protocol, &dubbo)
         && !ngx_mesh_record_listed(ngx_mesh_record_param(url, "ext.protocol"),
                                    &dubbo))
     {
@@ -255,7 +255,7 @@ ngx_mesh_record_foreign(ngx_mesh_record_url_t *url, ngx_str_t *interface)
     path = url->path.len ? &url->path : ngx_mesh_record_param(url,
                                                               "interface");
 
-    if (path == NULL || !ngx_mesh_record_equal(path, interface)) {
+    if (path == NULL || !ngx_mesh_registry_equal(path, interface)) {
         return "it is of another interface, or path";
     }
 
@@ -286,7 +286,7 @@ ngx_mesh_record_listed(ngx_str_t *list, ngx_str_t *name)
         item.data = p;
         item.len = end - p;
 
-        if (ngx_mesh_record_equal(&item, name)) {
+        if (ngx_mesh_registry_equal(&item, name)) {
             return 1;
         }
     }
@@ -346,7 +346,7 @@ ngx_mesh_record_dubbo_labels(ngx_mesh_record_url_t *url, ngx_pool_t *pool,
 
             name.len = dot - name.data;
 
-            if (ngx_mesh_record_is(&name, "default")
+            if (ngx_mesh_registry_is(&name, "default")
                 || ngx_mesh_record_listed(methods, &name))
             {
                 continue;

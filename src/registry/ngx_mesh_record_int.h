@@ -72,22 +72,6 @@ typedef struct {
 } ngx_mesh_record_consul_t;
 
 
-static ngx_inline ngx_uint_t
-ngx_mesh_record_is(const ngx_str_t *s, const char *text)
-{
-    return s->len == ngx_strlen(text)
-           && ngx_strncmp(s->data, text, s->len) == 0;
-}
-
-
-static ngx_inline ngx_uint_t
-ngx_mesh_record_equal(const ngx_str_t *a, const ngx_str_t *b)
-{
-    return a->len == b->len
-           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
-}
-
-
 static ngx_inline ngx_int_t
 ngx_mesh_record_order(const ngx_str_t *a, const ngx_str_t *b)
 {

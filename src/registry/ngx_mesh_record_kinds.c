@@ -72,7 +72,7 @@ ngx_mesh_record_kind(ngx_mesh_record_consul_t *ctx, ngx_mesh_record_t *record)
     }
 
     if (ngx_mesh_record_mark(ctx, "side", &side)
-        && ngx_mesh_record_is(&side, "provider")
+        && ngx_mesh_registry_is(&side, "provider")
         && ngx_mesh_record_mark(ctx, "interface", &interface)
         && ngx_mesh_record_mark(ctx, "dubbo", NULL))
     {
@@ -176,7 +176,7 @@ ngx_mesh_record_sofa_tag(ngx_mesh_record_consul_t *ctx, ngx_str_t *tag)
         s.data = tag->data;
         s.len = colon - tag->data;
 
-        if (version.len || ngx_mesh_record_equal(&s, &ctx->s->sn.str)) {
+        if (version.len || ngx_mesh_registry_equal(&s, &ctx->s->sn.str)) {
             return 1;
         }
     }
@@ -201,7 +201,7 @@ ngx_mesh_record_sofa(ngx_mesh_record_consul_t *ctx, ngx_str_t *tag,
     s.data = tag->data;
     s.len = colon - tag->data;
 
-    if (!ngx_mesh_record_equal(&s, &ctx->s->sn.str)) {
+    if (!ngx_mesh_registry_equal(&s, &ctx->s->sn.str)) {
         return ngx_mesh_record_note(ctx, "it is of another interface than its "
                                     "service is named after, which SOFARPC's "
                                     "\"consulServiceName\" makes", NULL);
@@ -213,12 +213,12 @@ ngx_mesh_record_sofa(ngx_mesh_record_consul_t *ctx, ngx_str_t *tag,
         protocol.data = at + 1;
         protocol.len = last - (at + 1);
 
-        if (ngx_mesh_record_is(&protocol, "DEFAULT")) {
+        if (ngx_mesh_registry_is(&protocol, "DEFAULT")) {
             ngx_str_set(&protocol, "bolt");
         }
     }
 
-    if (!ngx_mesh_record_is(&protocol, "bolt")) {
+    if (!ngx_mesh_registry_is(&protocol, "bolt")) {
         return ngx_mesh_record_note(ctx, "its protocol is not bolt", NULL);
     }
 
@@ -434,7 +434,9 @@ ngx_mesh_record_marks(ngx_mesh_record_consul_t *ctx, const char **except,
                 }
             }
 
-            for (i = 0; except[i] && !ngx_mesh_record_is(&key, except[i]); i++)
+            for (i = 0;
+                 except[i] && !ngx_mesh_registry_is(&key, except[i]);
+                 i++)
             {
                 /* void */
             }

@@ -155,13 +155,13 @@ ngx_mesh_record_rule(ngx_mesh_record_rule_t *rule, ngx_str_t *text,
         return rc;
     }
 
-    if (ngx_mesh_record_is(&url->protocol, "empty")) {
+    if (ngx_mesh_registry_is(&url->protocol, "empty")) {
         return NGX_DONE;
     }
 
-    rule->absent = ngx_mesh_record_is(&url->protocol, "absent");
+    rule->absent = ngx_mesh_registry_is(&url->protocol, "absent");
 
-    if ((!rule->absent && !ngx_mesh_record_is(&url->protocol, "override"))
+    if ((!rule->absent && !ngx_mesh_registry_is(&url->protocol, "override"))
         || url->host.len == 0 || ngx_mesh_record_rule_empty(url)
         || !ngx_mesh_record_flag(ngx_mesh_record_param(url, "enabled"), 1))
     {
@@ -181,10 +181,10 @@ ngx_mesh_record_rule(ngx_mesh_record_rule_t *rule, ngx_str_t *text,
     value = ngx_mesh_record_param(url, "interface");
     value = value ? value : &url->path;
 
-    rule->any = ngx_mesh_record_is(value, "*")
+    rule->any = ngx_mesh_registry_is(value, "*")
                 && rule->group.len == 0 && rule->version.len == 0;
 
-    if (!ngx_mesh_record_is(&url->host, "0.0.0.0")) {
+    if (!ngx_mesh_registry_is(&url->host, "0.0.0.0")) {
 
         rc = ngx_mesh_record_host(&url->host, pool, &rule->host);
 
@@ -196,7 +196,7 @@ ngx_mesh_record_rule(ngx_mesh_record_rule_t *rule, ngx_str_t *text,
     value = ngx_mesh_record_param(url, "application");
     value = value ? value : url->user.len ? &url->user : NULL;
 
-    if (value && !ngx_mesh_record_is(value, "*")) {
+    if (value && !ngx_mesh_registry_is(value, "*")) {
         rule->application = *value;
     }
 
@@ -220,7 +220,7 @@ ngx_mesh_record_rule_empty(ngx_mesh_record_url_t *url)
     param = url->params.elts;
 
     for (i = 0; i < url->params.nelts; i++) {
-        if (!ngx_mesh_record_is(&param[i].key, "anyhost")) {
+        if (!ngx_mesh_registry_is(&param[i].key, "anyhost")) {
             return 0;
         }
     }
@@ -270,14 +270,14 @@ ngx_mesh_record_rule_match(ngx_mesh_record_rule_t *rule,
         ngx_str_set(&name, "application");
         app = ngx_mesh_record_rule_label(ep, &name);
 
-        if (app == NULL || !ngx_mesh_record_equal(app, &rule->application)) {
+        if (app == NULL || !ngx_mesh_registry_equal(app, &rule->application)) {
             return 0;
         }
     }
 
     return rule->any
-           || (ngx_mesh_record_equal(&rule->group, &record->group)
-               && ngx_mesh_record_equal(&rule->version, &record->version));
+           || (ngx_mesh_registry_equal(&rule->group, &record->group)
+               && ngx_mesh_registry_equal(&rule->version, &record->version));
 }
 
 
@@ -304,11 +304,11 @@ ngx_mesh_record_rule_side(ngx_mesh_record_rule_t *rule,
 
         provider = (rule->url.port != 0);
 
-    } else if (ngx_mesh_record_is(side, "provider")) {
+    } else if (ngx_mesh_registry_is(side, "provider")) {
         provider = rule->versioned || rule->url.port;
 
-    } else if (ngx_mesh_record_is(side, "consumer")
-               || (ngx_mesh_record_is(side, "*") && !rule->versioned))
+    } else if (ngx_mesh_registry_is(side, "consumer")
+               || (ngx_mesh_registry_is(side, "*") && !rule->versioned))
     {
         provider = !rule->versioned && rule->url.port;
 
@@ -332,8 +332,8 @@ ngx_mesh_record_rule_side(ngx_mesh_record_rule_t *rule,
     }
 
     return rule->host.len == 0
-           || (provider && ngx_mesh_record_equal(&rule->host,
-                                                 &record->ep.host));
+           || (provider && ngx_mesh_registry_equal(&rule->host,
+                                                   &record->ep.host));
 }
 
 
@@ -365,10 +365,10 @@ ngx_mesh_record_rule_address(ngx_str_t *list, ngx_mesh_endpoint_t *ep)
         item.data = p;
         item.len = end - p;
 
-        if (ngx_mesh_record_equal(&item, &ep->name)
-            || ngx_mesh_record_equal(&item, &ep->host)
-            || ngx_mesh_record_is(&item, "0.0.0.0")
-            || ngx_mesh_record_is(&item, "0.0.0.0:*"))
+        if (ngx_mesh_registry_equal(&item, &ep->name)
+            || ngx_mesh_registry_equal(&item, &ep->host)
+            || ngx_mesh_registry_is(&item, "0.0.0.0")
+            || ngx_mesh_registry_is(&item, "0.0.0.0:*"))
         {
             return 1;
         }
@@ -377,7 +377,7 @@ ngx_mesh_record_rule_address(ngx_str_t *list, ngx_mesh_endpoint_t *ep)
             item.data += 8;
             item.len -= 8;
 
-            if (ngx_mesh_record_equal(&item, &own)) {
+            if (ngx_mesh_registry_equal(&item, &own)) {
                 return 1;
             }
         }
@@ -402,7 +402,7 @@ ngx_mesh_record_rule_conditions(ngx_mesh_record_rule_t *rule,
     for (i = 0; i < rule->url.params.nelts; i++) {
 
         if (param[i].key.data[0] != '~'
-            || ngx_mesh_record_is(&param[i].value, "*"))
+            || ngx_mesh_registry_is(&param[i].value, "*"))
         {
             continue;
         }
@@ -412,7 +412,7 @@ ngx_mesh_record_rule_conditions(ngx_mesh_record_rule_t *rule,
 
         value = ngx_mesh_record_rule_label(ep, &name);
 
-        if (value == NULL || !ngx_mesh_record_equal(value, &param[i].value)) {
+        if (value == NULL || !ngx_mesh_registry_equal(value, &param[i].value)) {
             return 0;
         }
     }
@@ -427,7 +427,7 @@ ngx_mesh_record_rule_label(ngx_mesh_endpoint_t *ep, ngx_str_t *key)
     ngx_uint_t  i;
 
     for (i = 0; i < ep->nlabels; i++) {
-        if (ngx_mesh_record_equal(&ep->labels[i].key, key)) {
+        if (ngx_mesh_registry_equal(&ep->labels[i].key, key)) {
             return &ep->labels[i].value;
         }
     }
@@ -560,7 +560,7 @@ static ngx_uint_t
 ngx_mesh_record_rule_in(const char **names, ngx_str_t *name)
 {
     for ( /* void */ ; *names; names++) {
-        if (ngx_mesh_record_is(name, *names)) {
+        if (ngx_mesh_registry_is(name, *names)) {
             return 1;
         }
     }

@@ -392,9 +392,7 @@ ngx_mesh_redis_addresses(ngx_mesh_redis_sub_t *sub, ngx_array_t *addresses)
     for (i = 0; i < service->nendpoints && rc == NGX_OK; i++) {
         ep = &service->endpoints[i];
 
-        if (ep->owner.len != owner->len
-            || ngx_memcmp(ep->owner.data, owner->data, owner->len) != 0)
-        {
+        if (!ngx_mesh_registry_equal(&ep->owner, owner)) {
             continue;
         }
 

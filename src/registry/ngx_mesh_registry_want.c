@@ -80,7 +80,6 @@ void
 ngx_mesh_registry_expect(ngx_mesh_source_t *source, ngx_array_t *names)
 {
     ngx_pool_t               *pool;
-    ngx_time_t               *tp;
     ngx_array_t               ops;
     ngx_mesh_store_result_t   result;
 
@@ -100,8 +99,7 @@ ngx_mesh_registry_expect(ngx_mesh_source_t *source, ngx_array_t *names)
     ngx_destroy_pool(pool);
 
     if (source->status) {
-        tp = ngx_timeofday();
-        source->status->catalog = (uint64_t) tp->sec * 1000 + tp->msec;
+        source->status->catalog = ngx_mesh_registry_now();
     }
 }
 

@@ -22,7 +22,6 @@
 static ngx_uint_t ngx_mesh_source_free(ngx_mesh_source_status_t *cell);
 static ngx_uint_t ngx_mesh_source_is(ngx_mesh_source_status_t *cell,
     ngx_str_t *name);
-static uint64_t ngx_mesh_source_now(void);
 static void ngx_mesh_source_text(u_char *p, uint32_t *len, ngx_str_t *text);
 static void ngx_mesh_source_log(ngx_mesh_source_t *source, ngx_uint_t before,
     ngx_str_t *error);
@@ -106,7 +105,7 @@ ngx_mesh_source_open(ngx_mesh_source_t *source, ngx_uint_t n)
     /* of the agent before */
 
     cell->state = NGX_MESH_SOURCE_STOPPED;
-    cell->since = ngx_mesh_source_now();
+    cell->since = ngx_mesh_registry_now();
     cell->backoff = 0;
     cell->subscriptions = 0;
     cell->watched = 0;
@@ -150,17 +149,6 @@ ngx_mesh_source_is(ngx_mesh_source_status_t *cell, ngx_str_t *name)
 
     return cell->name_len == len
            && ngx_memcmp(cell->name, name->data, len) == 0;
-}
-
-
-static uint64_t
-ngx_mesh_source_now(void)
-{
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    return (uint64_t) tp->sec * 1000 + tp->msec;
 }
 
 
@@ -209,12 +197,12 @@ ngx_mesh_source_state(ngx_mesh_source_t *source, ngx_uint_t state,
 
     if (before != state) {
         cell->state = (uint32_t) state;
-        cell->since = ngx_mesh_source_now();
+        cell->since = ngx_mesh_registry_now();
     }
 
     if (state == NGX_MESH_SOURCE_ERROR) {
         cell->errors++;
-        cell->error_time = ngx_mesh_source_now();
+        cell->error_time = ngx_mesh_registry_now();
 
         if (error) {
             ngx_mesh_source_text(cell->error, &cell->error_len, error);
@@ -292,7 +280,7 @@ ngx_mesh_source_heard(ngx_mesh_source_t *source, uint64_t index)
 
     ngx_mesh_source_begin(cell);
 
-    cell->heard = ngx_mesh_source_now();
+    cell->heard = ngx_mesh_registry_now();
     cell->backoff = 0;
     if (index) {
         cell->index = index;
@@ -429,10 +417,8 @@ ngx_mesh_source_info(ngx_uint_t n, ngx_pool_t *pool,
     for (i = 0; i < source->addrs.nelts; i++) {
 
         if (info->nurls == 0
-            || info->urls[info->nurls - 1].len != addr[i].url.len
-            || ngx_memcmp(info->urls[info->nurls - 1].data, addr[i].url.data,
-                          addr[i].url.len)
-               != 0)
+            || !ngx_mesh_registry_equal(&info->urls[info->nurls - 1],
+                                        &addr[i].url))
         {
             info->urls[info->nurls++] = addr[i].url;
         }
