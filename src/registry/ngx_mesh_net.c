@@ -119,10 +119,6 @@ ngx_mesh_net_open(ngx_mesh_net_t *net)
 
     ngx_add_timer(c->write, net->connect_timeout);
 
-    if (net->limit) {
-        ngx_add_timer(c->read, net->limit);
-    }
-
     if (rc == NGX_OK) {
         ngx_post_event(c->write, &ngx_posted_events);
     }
@@ -607,11 +603,6 @@ ngx_mesh_net_read_handler(ngx_event_t *rev)
         return;
     }
 
-    if (rev->timedout) {
-        ngx_mesh_net_closed(net, "timed out");
-        return;
-    }
-
     if (!net->ready) {
 
         /* the other event tells whether it is connected, or why not */
@@ -643,10 +634,6 @@ ngx_mesh_net_read_handler(ngx_event_t *rev)
         if (n <= 0) {
             ngx_mesh_net_closed(net, n ? "receiving failed" : NULL);
             return;
-        }
-
-        if (net->limit) {
-            ngx_add_timer(rev, net->limit);
         }
 
         net->gone = &gone;
@@ -766,25 +753,4 @@ ngx_mesh_net_events(ngx_connection_t *c)
     }
 
     return ngx_handle_write_event(c->write, 0);
-}
-
-
-void
-ngx_mesh_net_timeout(ngx_mesh_net_t *net, ngx_msec_t ms)
-{
-    ngx_connection_t  *c;
-
-    c = net->connection;
-    net->limit = ms;
-
-    if (c == NULL) {
-        return;
-    }
-
-    if (ms) {
-        ngx_add_timer(c->read, ms);
-
-    } else if (c->read->timer_set) {
-        ngx_del_timer(c->read);
-    }
 }

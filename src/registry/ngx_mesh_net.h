@@ -60,7 +60,6 @@ struct ngx_mesh_net_s {
     ngx_str_t                  name;         /* of the certificate */
     ngx_chain_t               *out;          /* not sent yet */
     ngx_chain_t              **last;
-    ngx_msec_t                 limit;        /* of silence */
     ngx_uint_t                *gone;         /* where a callback is told */
     ngx_event_t                fail;         /* posted: closed() is due */
     u_char                     text[NGX_MESH_NET_TEXT];
@@ -74,10 +73,6 @@ ngx_int_t ngx_mesh_net_connect(ngx_mesh_net_t *net);
 
 /* queues a copy; before it is connected, too */
 ngx_int_t ngx_mesh_net_send(ngx_mesh_net_t *net, u_char *p, size_t n);
-
-/* closed("timed out") unless bytes come in so many ms, or it is set again;
-   0: no limit */
-void ngx_mesh_net_timeout(ngx_mesh_net_t *net, ngx_msec_t ms);
 
 /* nothing is called any more; it may be connected again.  A net that is all
    zeroes is closed already */

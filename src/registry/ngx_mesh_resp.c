@@ -231,27 +231,6 @@ ngx_mesh_resp_detach(ngx_mesh_resp_t *resp, void *data)
 }
 
 
-ngx_uint_t
-ngx_mesh_resp_pending(ngx_mesh_resp_t *resp)
-{
-    ngx_uint_t    n;
-    ngx_queue_t  *q;
-
-    if (resp->reader == NULL) {
-        return 0;
-    }
-
-    for (q = ngx_queue_head(&resp->pending), n = 0;
-         q != ngx_queue_sentinel(&resp->pending);
-         q = ngx_queue_next(q))
-    {
-        n++;
-    }
-
-    return n;
-}
-
-
 static void
 ngx_mesh_resp_connected(ngx_mesh_net_t *net)
 {

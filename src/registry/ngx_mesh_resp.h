@@ -94,9 +94,6 @@ ngx_int_t ngx_mesh_resp_send(ngx_mesh_resp_t *resp, ngx_str_t *args,
 /* handlers with this data are not called any more */
 void ngx_mesh_resp_detach(ngx_mesh_resp_t *resp, void *data);
 
-/* commands that wait for replies */
-ngx_uint_t ngx_mesh_resp_pending(ngx_mesh_resp_t *resp);
-
 /* no handler is called any more.  One that is all zeroes is closed already */
 void ngx_mesh_resp_close(ngx_mesh_resp_t *resp);
 

@@ -199,7 +199,7 @@ test_pipeline(void)
         test_feed(test_all, i);
         test_feed(test_all + i, n - i);
 
-        right += test_is(expected) && ngx_mesh_resp_pending(&resp) == 0;
+        right += test_is(expected) && ngx_queue_empty(&resp.pending);
         ngx_mesh_resp_close(&resp);
     }
 
