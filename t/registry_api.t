@@ -175,4 +175,18 @@ ok((wait_for { registry()->{status}{state} eq 'error' } 10),
 ok(length(registry()->{status}{last_error} // ''), '... and why');
 is(keys %{ endpoints(A) }, 1, '... what it said serves');
 
+$r = registry();
+like($r->{status}{$_}, qr/^20\d\d-/, "... $_") for qw(since last_error_time);
+ok((wait_for { exists registry()->{status}{retry_in} } 5), '... what is to be');
+ok((wait_for { registry()->{status}{age} > $r->{status}{age} } 5),
+   '... it grows old');
+is($r->{status}{address}, $consul->url, '... where');
+cmp_ok($r->{status}{errors}, '>=', 1, '... how often');
+
+$consul->start;
+ok((wait_for { registry()->{status}{state} eq 'ok' } 60), 'it is back');
+ok(!exists registry()->{status}{retry_in}, '... nothing is waited for');
+cmp_ok(registry()->{status}{connections}, '>=', 1, '... connections');
+cmp_ok(registry()->{status}{subscriptions}, '>=', 1, '... subscriptions');
+
 $t->done;

@@ -324,7 +324,9 @@ ngx_mesh_consul_resync(ngx_mesh_source_t *source, ngx_mesh_subscription_t *s)
         consul->addrs[i].probe = NULL;
     }
 
-    (void) ngx_mesh_consul_token(consul, 1);
+    /* of many services that leave a catalog each comes here */
+
+    (void) ngx_mesh_consul_token(consul, s == NULL);
 
     if (s) {
         w = s->data;
