@@ -57,6 +57,8 @@ static ngx_int_t ngx_mesh_consul_read(ngx_mesh_consul_watch_t *w,
     ngx_mesh_reply_t *reply, ngx_mesh_consul_answer_t *answer);
 static void ngx_mesh_consul_act(ngx_mesh_consul_watch_t *w,
     ngx_mesh_reply_t *reply, ngx_mesh_consul_answer_t *answer);
+static void ngx_mesh_consul_refused(ngx_mesh_consul_watch_t *w,
+    ngx_mesh_reply_t *reply, ngx_uint_t action, char *why);
 static void ngx_mesh_consul_doubt(ngx_mesh_consul_watch_t *w,
     ngx_mesh_consul_answer_t *answer, char *why);
 static void ngx_mesh_consul_apply(ngx_mesh_consul_watch_t *w,
@@ -397,19 +399,14 @@ ngx_mesh_consul_act(ngx_mesh_consul_watch_t *w, ngx_mesh_reply_t *reply,
     ngx_mesh_consul_answer_t *answer)
 {
     char                     *why;
-    ngx_str_t                 text;
-    ngx_uint_t                action, bad;
-    ngx_mesh_consul_t        *consul;
+    ngx_uint_t                action;
     ngx_mesh_consul_asked_t   asked;
-    u_char                    buf[NGX_MESH_SOURCE_TEXT];
-
-    consul = w->consul;
 
     ngx_memzero(&asked, sizeof(ngx_mesh_consul_asked_t));
 
     asked.index = w->blocking ? w->index : 0;
     asked.held = w->held;
-    asked.stale = w->sent_stale ? consul->conf->stale : 0;
+    asked.stale = w->sent_stale ? w->consul->conf->stale : 0;
     asked.token = w->sent_token;
     asked.moved = (w->asked != w->addr && w->held != NGX_MESH_CONSUL_UNHELD);
 
@@ -422,34 +419,54 @@ ngx_mesh_consul_act(ngx_mesh_consul_watch_t *w, ngx_mesh_reply_t *reply,
         w->early = ((ngx_msec_int_t) (w->until - ngx_current_msec) > 0);
     }
 
-    if (action == NGX_MESH_CONSUL_APPLY) {
+    switch (action) {
+
+    case NGX_MESH_CONSUL_APPLY:
         ngx_mesh_consul_apply(w, answer);
         return;
-    }
 
-    if (action == NGX_MESH_CONSUL_REPEAT) {
+    case NGX_MESH_CONSUL_REPEAT:
         ngx_mesh_consul_doubt(w, answer, why);
         return;
-    }
 
-    w->plain = 1;
-
-    if (action == NGX_MESH_CONSUL_PLAIN) {
+    case NGX_MESH_CONSUL_PLAIN:
+        w->plain = 1;
         w->sure = 1;
         ngx_mesh_consul_ask(w);
         return;
-    }
 
-    if (action == NGX_MESH_CONSUL_TOKEN) {
+    case NGX_MESH_CONSUL_TOKEN:
 
-        if (!w->retold && ngx_mesh_consul_token(consul, 1) == NGX_OK) {
+        if (!w->retold && ngx_mesh_consul_token(w->consul, 1) == NGX_OK) {
+            w->plain = 1;
             w->retold = 1;
             ngx_mesh_consul_ask(w);
             return;
         }
 
         w->retold = 0;
+        break;
+
+    default:
+        break;
     }
+
+    ngx_mesh_consul_refused(w, reply, action, why);
+}
+
+
+/* it says nothing of the service */
+
+static void
+ngx_mesh_consul_refused(ngx_mesh_consul_watch_t *w, ngx_mesh_reply_t *reply,
+    ngx_uint_t action, char *why)
+{
+    ngx_str_t           text;
+    ngx_uint_t          bad;
+    ngx_mesh_consul_t  *consul;
+    u_char              buf[NGX_MESH_SOURCE_TEXT];
+
+    consul = w->consul;
 
     text.data = buf;
     ngx_mesh_consul_explain(w, reply, why, &text);
@@ -463,7 +480,7 @@ ngx_mesh_consul_act(ngx_mesh_consul_watch_t *w, ngx_mesh_reply_t *reply,
         /* who counts connections closes this one; who counts requests does
            not */
 
-        if (answer->said.status == 429 && !reply->keepalive) {
+        if (reply->status == 429 && !reply->keepalive) {
             ngx_mesh_consul_fewer(consul);
         }
 
