@@ -107,8 +107,10 @@ for my $signal (qw(KILL STOP)) {
     my ($agent) = $t->children(qr/mesh agent/);
 
     kill $signal, $agent;
-    ok((wait_for { ($t->children(qr/mesh agent/))[0] // $agent != $agent } 10),
-       "$signal: another agent");
+    ok((wait_for {
+        my ($now) = $t->children(qr/mesh agent/);
+        $now && $now != $agent;
+    } 20), "$signal: another agent");
     as_before($signal);
 }
 
