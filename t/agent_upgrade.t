@@ -118,4 +118,17 @@ ok($t->leave($old), 'the old master goes');
 wait_for { ($t->lease)[2] == $new } 5;
 one_holder($new, '... the new one has the lease');
 
+
+# the same, and at once nobody of the old ones is left to see it
+
+($old, $new) = ($t->usr2, $t->pid);
+ok(wait_for(sub { $t->agents($new) }, 10), 'a new master again');
+$fence = one_holder($old, '... the old one has the lease');
+
+kill 'STOP', ($t->lease)[1];
+ok($t->leave($old), 'the old master goes');
+ok($t->taken($fence), '... with its agent, which hangs');
+wait_for { ($t->lease)[2] == $new } 5;
+one_holder($new, '... the new one has the lease');
+
 $t->done;

@@ -393,6 +393,7 @@ ngx_mesh_registry_event(ngx_event_t *ev, ngx_event_handler_pt handler)
 void
 ngx_mesh_registry_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_mesh_registry_leave();
     ngx_mesh_agent_stop();
 }
 

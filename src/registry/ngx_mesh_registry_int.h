@@ -163,6 +163,9 @@ void ngx_mesh_registry_want(ngx_mesh_core_conf_t *ccf);
 
 void ngx_mesh_registry_watch(void);
 
+/* in a worker that leaves: an agent that hangs is killed before */
+void ngx_mesh_registry_leave(void);
+
 /* in any process that waits for the table's lock, with who has it: an agent is
    killed for that */
 void ngx_mesh_registry_held(ngx_pid_t owner);

@@ -13,6 +13,11 @@
  */
 
 
+/* ms that a worker which leaves waits for a sign of life, and between looks */
+#define NGX_MESH_REGISTRY_LEAVE  6000
+#define NGX_MESH_REGISTRY_STEP   10
+
+
 typedef struct {
     ngx_atomic_uint_t          pid;
     ngx_atomic_uint_t          beats;
@@ -74,6 +79,48 @@ ngx_mesh_registry_look(ngx_mesh_pulse_t *pulse, ngx_mesh_registry_seen_t *seen)
 
     if (pulse->pid == pid) {
         ngx_mesh_registry_kill(pulse, pid);
+    }
+}
+
+
+/*
+ * A worker that leaves is the last one, perhaps, who could see that an agent
+ * hangs: after WINCH it would have the lease for ever.  So it leaves only when
+ * that has shown a sign of life, or has been killed.
+ */
+
+void
+ngx_mesh_registry_leave(void)
+{
+    ngx_uint_t          i;
+    ngx_mesh_pulse_t   *pulse;
+    ngx_atomic_uint_t   pid, beats;
+
+    if (ngx_process != NGX_PROCESS_WORKER || !ngx_exiting
+        || ngx_mesh_registry_region == NULL)
+    {
+        return;
+    }
+
+    pulse = &ngx_mesh_registry_region->holder;
+
+    pid = pulse->pid;
+    beats = pulse->beats;
+
+    for (i = 1; i <= NGX_MESH_REGISTRY_LEAVE / NGX_MESH_REGISTRY_STEP; i++) {
+
+        if (pid == 0 || pulse->pid != pid || pulse->beats != beats
+            || kill((ngx_pid_t) pid, 0) == -1)
+        {
+            break;
+        }
+
+        ngx_msleep(NGX_MESH_REGISTRY_STEP);
+
+        if (i % (NGX_MESH_AGENT_BEAT / NGX_MESH_REGISTRY_STEP) == 0) {
+            ngx_time_update();
+            ngx_mesh_registry_watch();
+        }
     }
 }
 
