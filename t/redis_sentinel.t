@@ -36,6 +36,10 @@ $t->sees($A, [20880, 20881], 'another one');
 ok(wait_for(sub { $sentinel->info('sentinel')->{master0} =~ /slaves=1/ }, 30),
    'Sentinel knows the replica');
 
+ok(wait_for(sub {
+    $replica->done('HLEN', '/dubbo/com.example.A/providers') == 2;
+}, 30), '... which has both');
+
 # by hand: the old master becomes a replica
 
 $sentinel->done('SENTINEL', 'FAILOVER', 'mymaster');
