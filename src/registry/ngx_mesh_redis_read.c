@@ -5,6 +5,7 @@
 
 
 #include "ngx_mesh_redis.h"
+#include "ngx_mesh_registry_int.h"
 
 
 /* reads at a time: a server has others to answer, too */
@@ -289,6 +290,10 @@ ngx_mesh_redis_providers_handler(void *data, ngx_mesh_reply_t *reply)
 
     element = reply->elements;
 
+    /* of very many it takes longer than who is alive may be silent */
+
+    ngx_mesh_agent_busy();
+
     ngx_mesh_redis_view_begin(&sub->view, (int64_t) ngx_current_msec,
                               ngx_mesh_redis_clock(sub->redis));
 
@@ -303,6 +308,7 @@ ngx_mesh_redis_providers_handler(void *data, ngx_mesh_reply_t *reply)
         }
     }
 
+    ngx_mesh_agent_idle();
     ngx_mesh_redis_read_step(sub);
 }
 
@@ -415,9 +421,10 @@ ngx_mesh_redis_read_step(ngx_mesh_redis_sub_t *sub)
 
     now = ngx_current_msec;
 
+    ngx_mesh_agent_busy();
     ngx_mesh_redis_apply(sub);
+    ngx_mesh_agent_idle();
 
-    ngx_time_update();
     sub->took = ngx_current_msec - now;
     sub->fresh = 0;
 
