@@ -90,7 +90,7 @@ typedef struct {
 
 #define NGX_MESH_CONSUL_CREDIT   30000
 #define NGX_MESH_CONSUL_SAME     15000
-#define NGX_MESH_CONSUL_CHANGED  200
+#define NGX_MESH_CONSUL_CHANGED  25
 
 void ngx_mesh_consul_bucket(ngx_mesh_consul_bucket_t *bucket, ngx_msec_t now);
 ngx_msec_t ngx_mesh_consul_charge(ngx_mesh_consul_bucket_t *bucket,
