@@ -29,7 +29,7 @@ sub run {
     my ($optional, $skipped) = (0, 0);
 
     my $harness = TAP::Harness->new({
-        timer => 1, failures => 1, jobs => $ENV{JOBS} || 2,
+        timer => 1, failures => 1, jobs => $ENV{JOBS} || 3,
         exec => \&command,
         verbosity => $ENV{TEST_NGINX_VERBOSE} ? 1 : 0,
     });

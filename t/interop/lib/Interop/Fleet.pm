@@ -272,10 +272,14 @@ sub agent_trouble {
 
     for my $signal (qw(KILL STOP)) {
         my $old = $self->agent;
+        my $heard = answers($t);
 
         $t->signal($signal, $old);
         ok(wait_for(sub { my $new = $self->agent;
                           $new && $new != $old }, 20), "SIG$signal");
+
+        # who leaves before the next one listens may only be lost
+        ok(wait_for(sub { answers($t) > $heard }, 20), '... the next asks');
 
         $gone->();
         ok($self->serve('a'), 'the next agent hears of an end');
@@ -284,6 +288,11 @@ sub agent_trouble {
         $self->lap("an agent after SIG$signal");
     }
 }
+
+
+# how often an agent has heard from its registry for the first time
+
+sub answers { scalar(() = $_[0]->log =~ /mesh registry "\w+": \S+ answers/g) }
 
 
 sub done {
