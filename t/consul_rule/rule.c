@@ -389,7 +389,7 @@ bucket(void)
 
     ngx_mesh_consul_bucket(&b, now);
 
-    for (n = 0, wait = 0; wait == 0 && n < 1000; n++) {
+    for (n = 0, wait = 0; wait == 0 && n < 5000; n++) {
         wait = ngx_mesh_consul_charge(&b, now, NGX_MESH_CONSUL_CHANGED);
     }
 
@@ -398,7 +398,7 @@ bucket(void)
 
     ngx_mesh_consul_bucket(&b, now);
 
-    for (n = 0, wait = 0; wait == 0 && n < 1000; n++) {
+    for (n = 0, wait = 0; wait == 0 && n < 5000; n++) {
         now += 55000;
         wait = ngx_mesh_consul_charge(&b, now, NGX_MESH_CONSUL_SAME);
     }
