@@ -96,7 +96,13 @@ sub line {
     my ($self, $seconds) = @_;
     my $until = time + $seconds;
 
-    while ($self->{buffer} !~ /\n/) {
+    # SOFARPC's tracer complains on the standard output of its own files
+
+    while ($self->{buffer} =~ s/^\[TraceSelfLog\].*\n//
+           || $self->{buffer} !~ /\n/)
+    {
+        next if $self->{buffer} =~ /\n/;
+
         my $left = $until - time;
         if ($left <= 0 || !IO::Select->new($self->{from})->can_read($left)) {
             croak "$self->{name} says nothing for $seconds s\n" . $self->errors;
