@@ -142,7 +142,8 @@ ok((wait_for { (calls('demo.Plain', 10)->{b} // 0) == 10 } 20),
    '... calls go elsewhere');
 $consul->maintenance('p-1', 0);
 $consul->pass('p-1');
-$r = shown('demo.Plain', $a, sub { $_[0]{status}{serving} });
+$r = shown('demo.Plain', $a, sub { $_[0]{status}{serving}
+                                   && $_[0]{spec}{weight} == 200 });
 is($r->{status}{effective_weight}, 200, '... until it is over');
 
 

@@ -98,10 +98,15 @@ ngx_mesh_discovery_start(ngx_mesh_core_conf_t *ccf)
     d->started = 1;
     d->revision = 0;
 
+    /* a table of a hundred thousand endpoints takes its time */
+
+    ngx_mesh_agent_busy();
+
     ngx_mesh_orphans_due();
 
     if (ccf->sources == NULL) {
         ngx_mesh_orphans_look(ccf);
+        ngx_mesh_agent_idle();
         return;
     }
 
@@ -123,6 +128,7 @@ ngx_mesh_discovery_start(ngx_mesh_core_conf_t *ccf)
     }
 
     ngx_mesh_discovery_scan(1);
+    ngx_mesh_agent_idle();
 
     ev = &d->sweep;
     ngx_memzero(ev, sizeof(ngx_event_t));
@@ -184,8 +190,10 @@ ngx_mesh_discovery_woken(void)
     store = ngx_mesh_live();
 
     if (ngx_mesh_discovery.revision != ngx_mesh_store_revision(store)) {
+        ngx_mesh_agent_busy();
         ngx_mesh_discovery_scan(ngx_mesh_discovery.revision
                                 < ngx_mesh_store_floor(store));
+        ngx_mesh_agent_idle();
     }
 }
 
@@ -662,6 +670,8 @@ ngx_mesh_discovery_sweep_handler(ngx_event_t *ev)
         return;
     }
 
+    ngx_mesh_agent_busy();
+
     for (i = 0; i < ngx_mesh_discovery_nsources(); i++) {
         ngx_mesh_discovery_sweep(ngx_mesh_discovery_source(i), pool);
     }
@@ -669,6 +679,8 @@ ngx_mesh_discovery_sweep_handler(ngx_event_t *ev)
     ngx_destroy_pool(pool);
 
     ngx_mesh_orphans_look(ngx_mesh_discovery.conf);
+
+    ngx_mesh_agent_idle();
 }
 
 
