@@ -70,8 +70,8 @@ extern ngx_mesh_api_op_t   ngx_mesh_api_batch_ops[];
 
 typedef struct {
     ngx_uint_t               status;     /* 0: no error */
-    char                    *text;       /* CamelCase, for programs */
-    ngx_str_t                code;       /* for people */
+    char                    *code;       /* CamelCase, for programs */
+    ngx_str_t                text;       /* for people */
     ngx_str_t                pointer;    /* into the body; data NULL: none */
     char                    *hint;       /* or NULL */
     size_t                   needed;     /* with 507 */
@@ -153,9 +153,9 @@ struct ngx_mesh_api_call_s {
  * again; NGX_ERROR: no memory.
  */
 
-/* these return NGX_DECLINED; the code takes ngx_sprintf()'s arguments */
+/* these return NGX_DECLINED; the text takes ngx_sprintf()'s arguments */
 ngx_int_t ngx_mesh_api_fail(ngx_mesh_api_call_t *call, ngx_uint_t status,
-    char *text, char *hint, const char *fmt, ...);
+    char *code, char *hint, const char *fmt, ...);
 ngx_int_t ngx_mesh_api_not_found(ngx_mesh_api_call_t *call, char *what,
     ngx_str_t *name);
 

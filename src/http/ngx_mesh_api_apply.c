@@ -312,7 +312,7 @@ ngx_mesh_api_parse(ngx_mesh_api_call_t *call)
 
 
 ngx_int_t
-ngx_mesh_api_fail(ngx_mesh_api_call_t *call, ngx_uint_t status, char *text,
+ngx_mesh_api_fail(ngx_mesh_api_call_t *call, ngx_uint_t status, char *code,
     char *hint, const char *fmt, ...)
 {
     u_char   *p;
@@ -324,13 +324,13 @@ ngx_mesh_api_fail(ngx_mesh_api_call_t *call, ngx_uint_t status, char *text,
     }
 
     va_start(args, fmt);
-    call->error.code.data = p;
-    call->error.code.len = ngx_vslprintf(p, p + NGX_MESH_API_ERROR, fmt, args)
+    call->error.text.data = p;
+    call->error.text.len = ngx_vslprintf(p, p + NGX_MESH_API_ERROR, fmt, args)
                            - p;
     va_end(args);
 
     call->error.status = status;
-    call->error.text = text;
+    call->error.code = code;
     call->error.hint = hint;
 
     return NGX_DECLINED;

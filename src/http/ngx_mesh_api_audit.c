@@ -150,7 +150,7 @@ ngx_mesh_api_audit_log(ngx_http_request_t *r)
     call.store = ngx_mesh_live();
     call.revision = call.store ? ngx_mesh_store_revision(call.store) : 0;
     call.error.status = status;
-    call.error.text = (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE)
+    call.error.code = (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE)
                       ? "BodyTooLarge"
                       : status < NGX_HTTP_INTERNAL_SERVER_ERROR ? "Refused"
                                                                 : "Failed";
@@ -227,6 +227,6 @@ ngx_mesh_api_audit_line(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
     ngx_mesh_json_key(json, "status");
     ngx_mesh_json_number(json, status);
     ngx_mesh_json_key(json, "result");
-    ngx_mesh_json_text(json, call->error.status ? call->error.text : "ok");
+    ngx_mesh_json_text(json, call->error.status ? call->error.code : "ok");
     ngx_mesh_json_close(json, '}');
 }

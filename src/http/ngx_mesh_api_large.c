@@ -31,8 +31,8 @@ typedef enum {
 
     NGX_MESH_API_LARGE_ETAG = 0,
     NGX_MESH_API_LARGE_LOCATION,
-    NGX_MESH_API_LARGE_TEXT,
     NGX_MESH_API_LARGE_CODE,
+    NGX_MESH_API_LARGE_TEXT,
     NGX_MESH_API_LARGE_POINTER,
     NGX_MESH_API_LARGE_HINT,
     NGX_MESH_API_LARGE_TELLS
@@ -66,7 +66,7 @@ typedef struct {
 
 
 static void ngx_mesh_api_large_asks(ngx_mesh_api_call_t *call, ngx_str_t **s);
-static void ngx_mesh_api_large_tells(ngx_mesh_api_call_t *call, ngx_str_t *word,
+static void ngx_mesh_api_large_tells(ngx_mesh_api_call_t *call, ngx_str_t *code,
     ngx_str_t *hint, ngx_str_t **s);
 static size_t ngx_mesh_api_large_size(ngx_str_t **s, ngx_uint_t n,
     uint32_t *len);
@@ -101,13 +101,13 @@ ngx_mesh_api_large_asks(ngx_mesh_api_call_t *call, ngx_str_t **s)
 
 
 static void
-ngx_mesh_api_large_tells(ngx_mesh_api_call_t *call, ngx_str_t *word,
+ngx_mesh_api_large_tells(ngx_mesh_api_call_t *call, ngx_str_t *code,
     ngx_str_t *hint, ngx_str_t **s)
 {
     s[NGX_MESH_API_LARGE_ETAG] = &call->etag;
     s[NGX_MESH_API_LARGE_LOCATION] = &call->written.location;
-    s[NGX_MESH_API_LARGE_TEXT] = word;
-    s[NGX_MESH_API_LARGE_CODE] = &call->error.code;
+    s[NGX_MESH_API_LARGE_CODE] = code;
+    s[NGX_MESH_API_LARGE_TEXT] = &call->error.text;
     s[NGX_MESH_API_LARGE_POINTER] = &call->error.pointer;
     s[NGX_MESH_API_LARGE_HINT] = hint;
 }
@@ -317,7 +317,7 @@ ngx_mesh_api_large_told(ngx_mesh_api_call_t *call,
 {
     u_char                     *p;
     size_t                      n, size;
-    ngx_str_t                   word, hint;
+    ngx_str_t                   code, hint;
     ngx_str_t                  *s[NGX_MESH_API_LARGE_TELLS];
     ngx_uint_t                  i;
     ngx_mesh_api_large_tell_t   tell;
@@ -337,7 +337,7 @@ ngx_mesh_api_large_told(ngx_mesh_api_call_t *call,
 
     p = ngx_mesh_api_large_part(call, job, file, size, n);
 
-    ngx_mesh_api_large_tells(call, &word, &hint, s);
+    ngx_mesh_api_large_tells(call, &code, &hint, s);
 
     if (p == NULL
         || ngx_mesh_api_large_take(p, p + n, tell.len, s,
@@ -355,7 +355,7 @@ ngx_mesh_api_large_told(ngx_mesh_api_call_t *call,
     call->revision = tell.revision;
 
     call->error.status = tell.error;
-    call->error.text = (char *) word.data;
+    call->error.code = (char *) code.data;
     call->error.hint = (char *) hint.data;
     call->error.needed = tell.needed;
     call->error.free = tell.free;
@@ -500,7 +500,7 @@ ngx_mesh_api_large_tell(ngx_mesh_registry_task_t *task,
     u_char                     *p;
     size_t                      size;
     ngx_err_t                   err;
-    ngx_str_t                   word, hint;
+    ngx_str_t                   code, hint;
     ngx_str_t                  *s[NGX_MESH_API_LARGE_TELLS];
     ngx_buf_t                   b;
     ngx_chain_t                 head;
@@ -517,12 +517,12 @@ ngx_mesh_api_large_tell(ngx_mesh_registry_task_t *task,
     tell.free = call->error.free;
     tell.largest = call->error.largest;
 
-    word.data = (u_char *) call->error.text;
-    word.len = word.data ? ngx_strlen(word.data) : 0;
+    code.data = (u_char *) call->error.code;
+    code.len = code.data ? ngx_strlen(code.data) : 0;
     hint.data = (u_char *) call->error.hint;
     hint.len = hint.data ? ngx_strlen(hint.data) : 0;
 
-    ngx_mesh_api_large_tells(call, &word, &hint, s);
+    ngx_mesh_api_large_tells(call, &code, &hint, s);
 
     size = sizeof(ngx_mesh_api_large_tell_t)
            + ngx_mesh_api_large_size(s, NGX_MESH_API_LARGE_TELLS, tell.len);

@@ -170,15 +170,15 @@ ngx_mesh_api_show_error(ngx_mesh_json_t *json, ngx_mesh_api_error_t *error,
 {
     if (problem) {
         ngx_mesh_json_key(json, "title");
-        ngx_mesh_json_text(json, error->text);
+        ngx_mesh_json_text(json, error->code);
     }
 
     ngx_mesh_json_key(json, "status");
     ngx_mesh_json_number(json, error->status);
     ngx_mesh_json_key(json, problem ? "detail" : "text");
-    ngx_mesh_json_string(json, &error->code);
+    ngx_mesh_json_string(json, &error->text);
     ngx_mesh_json_key(json, "code");
-    ngx_mesh_json_text(json, error->text);
+    ngx_mesh_json_text(json, error->code);
 
     if (error->pointer.data) {
         ngx_mesh_json_key(json, "pointer");
