@@ -393,12 +393,9 @@ ngx_mesh_stream_handler(ngx_stream_session_t *s)
 static void
 ngx_mesh_stream_received(ngx_stream_session_t *s)
 {
-    uint64_t     start;
-    ngx_time_t  *tp;
+    uint64_t  start;
 
-    tp = ngx_timeofday();
-
-    start = (uint64_t) tp->sec * 1000 + tp->msec
+    start = ngx_mesh_wall_clock()
             - (ngx_current_msec - s->connection->start_time);
 
     s->start_sec = (time_t) (start / 1000);

@@ -168,13 +168,9 @@ ngx_mesh_api_audit_line(ngx_http_request_t *r, ngx_mesh_api_call_t *call,
     u_char      buf[sizeof("1970-01-01T00:00:00.000Z") + NGX_INT64_LEN];
     ngx_str_t   s, etag;
     ngx_uint_t  status;
-    ngx_time_t *tp;
-
-    tp = ngx_timeofday();
 
     s.data = buf;
-    s.len = ngx_mesh_api_date(buf, (uint64_t) tp->sec * 1000 + tp->msec)
-            - buf;
+    s.len = ngx_mesh_api_date(buf, ngx_mesh_wall_clock()) - buf;
 
     ngx_mesh_json_open(json, '{');
     ngx_mesh_json_key(json, "time");

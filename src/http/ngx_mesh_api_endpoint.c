@@ -310,13 +310,11 @@ void
 ngx_mesh_api_endpoint_weight(ngx_mesh_json_t *json, ngx_mesh_endpoint_t *ep,
     ngx_uint_t serving)
 {
-    u_char       buf[NGX_INT_T_LEN + 2];
-    uint64_t     now, uptime;
-    ngx_str_t    part;
-    ngx_time_t  *tp;
+    u_char     buf[NGX_INT_T_LEN + 2];
+    uint64_t   now, uptime;
+    ngx_str_t  part;
 
-    tp = ngx_timeofday();
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    now = ngx_mesh_wall_clock();
 
     ngx_mesh_json_key(json, "effective_weight");
     ngx_mesh_json_number(json,

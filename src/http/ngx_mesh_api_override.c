@@ -51,7 +51,6 @@ static ngx_int_t ngx_mesh_api_drain(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_deadline(ngx_mesh_api_call_t *call,
     uint64_t *until);
 static ngx_int_t ngx_mesh_api_undrain(ngx_mesh_api_call_t *call);
-static uint64_t ngx_mesh_api_now(void);
 
 
 #define ngx_mesh_api_override_offset(f)                                      \
@@ -109,17 +108,6 @@ ngx_mesh_api_op_t  ngx_mesh_api_override_ops[] = {
       "Requests for an endpoint again" },
     { ngx_null_string, 0, 0, NULL, NULL }
 };
-
-
-static uint64_t
-ngx_mesh_api_now(void)
-{
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    return (uint64_t) tp->sec * 1000 + tp->msec;
-}
 
 
 ngx_int_t
@@ -363,7 +351,7 @@ ngx_mesh_api_override_until(ngx_mesh_api_call_t *call,
 
     at.up = NULL;
     at.name = (seen & NGX_MESH_API_SEEN_TTL) ? "ttl" : "until";
-    now = ngx_mesh_api_now();
+    now = ngx_mesh_wall_clock();
 
     if ((seen & NGX_MESH_API_SEEN_TTL) && (seen & NGX_MESH_API_SEEN_UNTIL)) {
         return ngx_mesh_api_wrong(call, &at, "\"ttl\" and \"until\" exclude "
@@ -411,7 +399,7 @@ ngx_mesh_api_override_ended(cJSON *spec)
     ngx_mesh_json_str(value, &s);
 
     return ngx_mesh_api_parse_date(&s, &until) == NGX_OK
-           && until <= ngx_mesh_api_now();
+           && until <= ngx_mesh_wall_clock();
 }
 
 
@@ -486,12 +474,12 @@ ngx_mesh_api_deadline(ngx_mesh_api_call_t *call, uint64_t *until)
     ms = ngx_parse_time(&value, 0);
 
     if (ms != NGX_ERROR && ms > 0) {
-        *until = ngx_mesh_api_now() + ms;
+        *until = ngx_mesh_wall_clock() + ms;
         return NGX_OK;
     }
 
     if (ngx_mesh_api_parse_date(&value, until) == NGX_OK
-        && *until > ngx_mesh_api_now())
+        && *until > ngx_mesh_wall_clock())
     {
         return NGX_OK;
     }

@@ -45,7 +45,6 @@ static void ngx_mesh_api_registry_time(ngx_mesh_json_t *json, char *name,
     uint64_t ms);
 static void ngx_mesh_api_registry_text(ngx_mesh_json_t *json, char *name,
     ngx_str_t *text);
-static uint64_t ngx_mesh_api_registry_now(void);
 
 
 ngx_mesh_api_op_t  ngx_mesh_api_registry_ops[] = {
@@ -220,7 +219,7 @@ ngx_mesh_api_registry_state(ngx_mesh_json_t *json,
         "stopped", "starting", "ok", "error"
     };
 
-    now = ngx_mesh_api_registry_now();
+    now = ngx_mesh_wall_clock();
 
     /* nobody asks without the lease, whatever whoever had it left */
 
@@ -421,17 +420,6 @@ ngx_mesh_api_registry_text(ngx_mesh_json_t *json, char *name, ngx_str_t *text)
         ngx_mesh_json_key(json, name);
         ngx_mesh_json_string(json, text);
     }
-}
-
-
-static uint64_t
-ngx_mesh_api_registry_now(void)
-{
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    return (uint64_t) tp->sec * 1000 + tp->msec;
 }
 
 

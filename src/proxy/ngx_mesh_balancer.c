@@ -45,17 +45,6 @@ static const char  *ngx_mesh_balancer_facts[] = {
 };
 
 
-static ngx_inline uint64_t
-ngx_mesh_balancer_now(void)
-{
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    return (uint64_t) tp->sec * 1000 + tp->msec;
-}
-
-
 /* whether some of the weights are not what they will be */
 
 static ngx_inline ngx_uint_t
@@ -65,7 +54,7 @@ ngx_mesh_balancer_warming(ngx_mesh_view_t *view)
         return 0;
     }
 
-    if (ngx_mesh_balancer_now() < view->warm) {
+    if (ngx_mesh_wall_clock() < view->warm) {
         return 1;
     }
 
@@ -113,7 +102,7 @@ ngx_mesh_balancer_weight(ngx_mesh_member_t *m)
     weight = m->weight;
 
     if (m->warming) {
-        now = ngx_mesh_balancer_now();
+        now = ngx_mesh_wall_clock();
         weight = ngx_mesh_endpoint_weight(m->endpoint, now);
 
         if (now >= m->endpoint->started + m->endpoint->warmup) {
@@ -528,7 +517,7 @@ ngx_mesh_balancer_init(ngx_mesh_view_t *view)
     ngx_mesh_member_t  *m;
 
     view->equal = 1;
-    now = ngx_mesh_balancer_now();
+    now = ngx_mesh_wall_clock();
 
     for (i = 0; i < view->nmembers; i++) {
         m = &view->members[i];

@@ -346,14 +346,12 @@ ngx_mesh_agent_journal_file(ngx_mesh_lease_t *lease, ngx_array_t *items,
     u_char                       note[2 * NGX_MESH_JOURNAL_NOTE];
     ngx_int_t                    rc;
     ngx_str_t                    author, comment;
-    ngx_time_t                  *tp;
     ngx_mesh_journal_header_t    header;
     ngx_mesh_registry_region_t  *region;
 
     region = ngx_mesh_registry_region;
 
     ngx_time_update();
-    tp = ngx_timeofday();
 
     ngx_mesh_agent_journal_take_note(revision, note, &author, &comment);
 
@@ -365,7 +363,7 @@ ngx_mesh_agent_journal_file(ngx_mesh_lease_t *lease, ngx_array_t *items,
     header.epoch = ngx_mesh_store_epoch(ngx_mesh_live());
     header.revision = revision;
     header.fence = lease->fence;
-    header.time = (uint64_t) tp->sec * 1000 + tp->msec;
+    header.time = ngx_mesh_wall_clock();
     header.layout = NGX_MESH_OPERATOR_LAYOUT;
 
     rc = ngx_mesh_journal_write(lease->dir, &header, &author, &comment,

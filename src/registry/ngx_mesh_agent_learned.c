@@ -353,7 +353,6 @@ ngx_mesh_agent_learned_file(ngx_mesh_lease_t *lease, ngx_array_t *items,
     ngx_err_t                    err;
     ngx_int_t                    rc;
     ngx_str_t                    none;
-    ngx_time_t                  *tp;
     ngx_mesh_journal_header_t    header;
     ngx_mesh_registry_region_t  *region;
 
@@ -364,7 +363,6 @@ ngx_mesh_agent_learned_file(ngx_mesh_lease_t *lease, ngx_array_t *items,
         return ngx_errno;
     }
 
-    tp = ngx_timeofday();
     ngx_str_null(&none);
 
     ngx_memzero(&header, sizeof(ngx_mesh_journal_header_t));
@@ -376,7 +374,7 @@ ngx_mesh_agent_learned_file(ngx_mesh_lease_t *lease, ngx_array_t *items,
     header.epoch = ngx_mesh_store_epoch(ngx_mesh_live());
     header.revision = revision;
     header.fence = lease->fence;
-    header.time = (uint64_t) tp->sec * 1000 + tp->msec;
+    header.time = ngx_mesh_wall_clock();
     header.layout = NGX_MESH_OPERATOR_LAYOUT;
 
     err = 0;

@@ -774,7 +774,7 @@ ngx_mesh_discovery_absent(ngx_str_t *interface, ngx_pool_t *pool)
     ngx_mesh_source_t        *source;
     ngx_mesh_subscription_t  *s;
 
-    now = ngx_mesh_registry_now();
+    now = ngx_mesh_wall_clock();
     absent = 1;
 
     for (i = 0; i < ngx_mesh_discovery_nsources(); i++) {

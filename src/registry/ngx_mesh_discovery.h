@@ -343,19 +343,6 @@ ngx_mesh_registry_is(const ngx_str_t *s, const char *text)
 }
 
 
-/* ms since 1970 */
-
-static ngx_inline uint64_t
-ngx_mesh_registry_now(void)
-{
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    return (uint64_t) tp->sec * 1000 + tp->msec;
-}
-
-
 /* whether it can be an interface, and would not be taken for more than one */
 
 static ngx_inline ngx_uint_t

@@ -315,7 +315,7 @@ ngx_mesh_reconcile_guarded(ngx_mesh_reconcile_t *r, ngx_mesh_plan_t *plan)
        heard no time has passed */
 
     if (r->before.held && !r->before.unknown) {
-        now = ngx_mesh_registry_now();
+        now = ngx_mesh_wall_clock();
 
         if (now > r->before.time) {
             passed = (ngx_msec_t) ngx_min(now - r->before.time,
@@ -384,7 +384,7 @@ ngx_mesh_reconcile_answer(ngx_mesh_reconcile_t *r, ngx_mesh_plan_t *plan)
         answer->suspects = r->guard.held;
         answer->held = !r->guard.held ? 0
                        : r->before.held ? r->before.held
-                                        : ngx_mesh_registry_now();
+                                        : ngx_mesh_wall_clock();
         answer->reason.data = r->reason;
         answer->reason.len = 0;
 
@@ -420,7 +420,7 @@ ngx_mesh_reconcile_answer(ngx_mesh_reconcile_t *r, ngx_mesh_plan_t *plan)
         || answer->held != r->before.held || r->before.unknown
         || answer->suspects > r->before.suspects)
     {
-        answer->time = ngx_mesh_registry_now();
+        answer->time = ngx_mesh_wall_clock();
     }
 
     op = ngx_array_push(&plan->ops);

@@ -99,7 +99,7 @@ ngx_mesh_registry_expect(ngx_mesh_source_t *source, ngx_array_t *names)
     ngx_destroy_pool(pool);
 
     if (source->status) {
-        source->status->catalog = ngx_mesh_registry_now();
+        source->status->catalog = ngx_mesh_wall_clock();
     }
 }
 

@@ -105,7 +105,7 @@ ngx_mesh_source_open(ngx_mesh_source_t *source, ngx_uint_t n)
     /* of the agent before */
 
     cell->state = NGX_MESH_SOURCE_STOPPED;
-    cell->since = ngx_mesh_registry_now();
+    cell->since = ngx_mesh_wall_clock();
     cell->backoff = 0;
     cell->subscriptions = 0;
     cell->watched = 0;
@@ -197,12 +197,12 @@ ngx_mesh_source_state(ngx_mesh_source_t *source, ngx_uint_t state,
 
     if (before != state) {
         cell->state = (uint32_t) state;
-        cell->since = ngx_mesh_registry_now();
+        cell->since = ngx_mesh_wall_clock();
     }
 
     if (state == NGX_MESH_SOURCE_ERROR) {
         cell->errors++;
-        cell->error_time = ngx_mesh_registry_now();
+        cell->error_time = ngx_mesh_wall_clock();
 
         if (error) {
             ngx_mesh_source_text(cell->error, &cell->error_len, error);
@@ -280,7 +280,7 @@ ngx_mesh_source_heard(ngx_mesh_source_t *source, uint64_t index)
 
     ngx_mesh_source_begin(cell);
 
-    cell->heard = ngx_mesh_registry_now();
+    cell->heard = ngx_mesh_wall_clock();
     cell->backoff = 0;
     if (index) {
         cell->index = index;

@@ -27,11 +27,9 @@ static uint64_t  ngx_mesh_expire_next;
 void
 ngx_mesh_expire(void)
 {
-    uint64_t     now, revision;
-    ngx_time_t  *tp;
+    uint64_t  now, revision;
 
-    tp = ngx_timeofday();
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    now = ngx_mesh_wall_clock();
     revision = ngx_mesh_live_revision();
 
     if ((revision != ngx_mesh_expire_seen

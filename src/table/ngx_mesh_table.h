@@ -187,4 +187,17 @@ ngx_uint_t ngx_mesh_live_grouped(ngx_str_t *interface);
 ngx_int_t ngx_mesh_live_rules(ngx_mesh_rules_t **set);
 
 
+/* ms since 1970, what "started", "until" and the like are compared with */
+
+static ngx_inline uint64_t
+ngx_mesh_wall_clock(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}
+
+
 #endif /* _NGX_MESH_TABLE_H_INCLUDED_ */
