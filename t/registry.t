@@ -12,6 +12,7 @@ use Mesh::Unit;
 
 Mesh::Unit::run('registry',
     sources => [qw(t/unit/*.c t/registry/*.c
+                   src/registry/ngx_mesh_agent_pulse.c
                    src/registry/ngx_mesh_registry_job.c)],
     rooms => [qw(table registry)],
 );

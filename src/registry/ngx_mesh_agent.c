@@ -46,7 +46,6 @@ static void ngx_mesh_agent_event(ngx_event_t *ev,
     ngx_event_handler_pt handler);
 static void ngx_mesh_agent_beat_handler(ngx_event_t *ev);
 static void ngx_mesh_agent_show(ngx_mesh_pulse_t *pulse);
-static void ngx_mesh_agent_pulse(ngx_mesh_pulse_t *pulse);
 static void ngx_mesh_agent_work_handler(ngx_event_t *ev);
 static void ngx_mesh_agent_woken(void);
 static ngx_uint_t ngx_mesh_agent_writes(void);
@@ -247,52 +246,6 @@ ngx_mesh_agent_show(ngx_mesh_pulse_t *pulse)
 
     ngx_memory_barrier();
     pulse->pid = ngx_pid;
-}
-
-
-static void
-ngx_mesh_agent_pulse(ngx_mesh_pulse_t *pulse)
-{
-    pulse->time = ngx_current_msec;
-    pulse->beats++;
-}
-
-
-void
-ngx_mesh_agent_busy(void)
-{
-    ngx_mesh_registry_region_t  *region;
-
-    region = ngx_mesh_registry_region;
-
-    if (region->agent.pid == (ngx_atomic_uint_t) ngx_pid) {
-        region->agent.patience = ngx_current_msec + NGX_MESH_AGENT_PATIENCE;
-    }
-
-    if (region->holder.pid == (ngx_atomic_uint_t) ngx_pid) {
-        region->holder.patience = ngx_current_msec + NGX_MESH_AGENT_PATIENCE;
-    }
-}
-
-
-void
-ngx_mesh_agent_idle(void)
-{
-    ngx_mesh_registry_region_t  *region;
-
-    region = ngx_mesh_registry_region;
-
-    ngx_time_update();
-
-    if (region->agent.pid == (ngx_atomic_uint_t) ngx_pid) {
-        ngx_mesh_agent_pulse(&region->agent);
-        region->agent.patience = 0;
-    }
-
-    if (region->holder.pid == (ngx_atomic_uint_t) ngx_pid) {
-        ngx_mesh_agent_pulse(&region->holder);
-        region->holder.patience = 0;
-    }
 }
 
 

@@ -190,7 +190,14 @@ void ngx_mesh_agent_stop(void);
    system, for it may have been stopped for any time.  NGX_DECLINED: no */
 ngx_int_t ngx_mesh_agent_leads(void);
 
-/* around what may take long: the agent is not taken for hung */
+
+/* ngx_mesh_agent_pulse.c */
+
+/* a sign of life */
+void ngx_mesh_agent_pulse(ngx_mesh_pulse_t *pulse);
+
+/* around what may take long, and around parts of it: the agent is not taken
+   for hung */
 void ngx_mesh_agent_busy(void);
 void ngx_mesh_agent_idle(void);
 

@@ -13,6 +13,9 @@
 #include <sys/wait.h>
 
 
+void pulse_tests(void);
+
+
 #define MANY  100
 
 #define TYPE_ECHO   1
@@ -340,6 +343,7 @@ main(int argc, char **argv)
     plain_tests();
     many_tests();
     death_tests();
+    pulse_tests();
 
     (void) close(openat(test_fd, "job.7fffffff00000001", O_WRONLY|O_CREAT,
                         0600));

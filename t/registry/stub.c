@@ -32,16 +32,9 @@ ngx_mesh_registry_wake_workers(void)
 
 
 void
-ngx_mesh_agent_busy(void)
+ngx_time_update(void)
 {
-    /* void */
-}
-
-
-void
-ngx_mesh_agent_idle(void)
-{
-    /* void */
+    ngx_current_msec++;
 }
 
 
