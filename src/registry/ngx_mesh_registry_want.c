@@ -16,6 +16,9 @@
 static ngx_uint_t ngx_mesh_registry_starting(ngx_str_t *name);
 static ngx_int_t ngx_mesh_registry_expected(ngx_mesh_source_t *source,
     ngx_array_t *names, ngx_array_t *ops, ngx_pool_t *pool);
+static void ngx_mesh_registry_once(ngx_array_t *ops);
+static int ngx_libc_cdecl ngx_mesh_registry_op_order(const void *one,
+    const void *two);
 
 
 void
@@ -151,5 +154,42 @@ ngx_mesh_registry_expected(ngx_mesh_source_t *source, ngx_array_t *names,
         }
     }
 
+    ngx_mesh_registry_once(ops);
+
     return NGX_OK;
+}
+
+
+/* a catalog may repeat itself, a commit may not */
+
+static void
+ngx_mesh_registry_once(ngx_array_t *ops)
+{
+    ngx_uint_t            i, n;
+    ngx_mesh_store_op_t  *op;
+
+    op = ops->elts;
+
+    ngx_qsort(op, (size_t) ops->nelts, sizeof(ngx_mesh_store_op_t),
+              ngx_mesh_registry_op_order);
+
+    for (i = 0, n = 0; i < ops->nelts; i++) {
+
+        if (n == 0 || !ngx_mesh_registry_equal(&op[i].key, &op[n - 1].key)) {
+            op[n++] = op[i];
+        }
+    }
+
+    ops->nelts = n;
+}
+
+
+static int ngx_libc_cdecl
+ngx_mesh_registry_op_order(const void *one, const void *two)
+{
+    const ngx_mesh_store_op_t  *a = one;
+    const ngx_mesh_store_op_t  *b = two;
+
+    return (int) ngx_memn2cmp(a->key.data, b->key.data, a->key.len,
+                              b->key.len);
 }
