@@ -47,7 +47,7 @@ $t->stop;
 
 $t = Mesh::RedisRegistry->new;
 $t->follow($redis->url);
-ok($t->wait_log(qr/\[error\].*NOAUTH Authentication required/, 20),
+ok($t->wait_log(qr/\[error\].*NOAUTH Auth.*, it needs a "password_file="/, 20),
    'no password given');
 $t->stop;
 

@@ -71,6 +71,15 @@ ok($u->wait_log(qr/it knows no master of the name of "sentinel="/, 20),
    'a name that nobody knows');
 $u->stop;
 
+# it has a password, which nobody gave
+
+my $closed = Mesh::Redis->sentinel('mymaster', $master, password => 'secret');
+my $w = Mesh::RedisRegistry->new;
+$w->follow($closed->url . ' sentinel=mymaster');
+ok($w->wait_log(qr/NOAUTH Auth.*, it needs a "sentinel_password_file="/, 20),
+   'a Sentinel with a password');
+$w->stop;
+
 # a Sentinel where a server is expected
 
 my $v = Mesh::RedisRegistry->new;

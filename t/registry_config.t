@@ -134,7 +134,21 @@ refused("$registry; service a registry=, { }", 'invalid value "registry=," in '
 refused("service a protocol=none { }", 'unknown protocol "none" in "service", '
         . 'known are: dubbo, bolt');
 refused('service a { provided_by b; }',
-        '"provided_by" in service "a" needs a "registry"');
+        '"provided_by" in service "a" needs a "registry consul" that is '
+        . 'asked for it');
+refused('registry redis redis://127.0.0.1; service a { provided_by b; }',
+        '"provided_by" in service "a" needs a "registry consul" that is '
+        . 'asked for it');
+refused("$registry; registry redis redis://127.0.0.1; "
+        . "service a registry=$_ { provided_by b; }",
+        '"provided_by" in service "a" needs a "registry consul" that is '
+        . 'asked for it') for 'off', 'redis';
+accepted("$registry name=c; registry redis redis://127.0.0.1; "
+         . 'service a registry=redis,c { provided_by b; }');
+refused(join('; ', map({ "$registry name=r$_" } 1 .. 33)) . ';',
+        'there are more than 32 "registry" directives');
+accepted(join('; ', map({ "$registry name=r$_" } 1 .. 32)) . ';',
+         '32 registries');
 refused("$registry; service a { provided_by b,c; }", 'invalid value "b,c" in '
         . '"provided_by" directive, it must be names of applications');
 

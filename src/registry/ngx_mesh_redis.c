@@ -726,7 +726,9 @@ ngx_mesh_redis_refused(ngx_mesh_redis_t *redis, const char *command,
         return;
     }
 
-    ngx_mesh_redis_fail(redis, class, "%V (%s)", error, command);
+    ngx_mesh_redis_fail(redis, class, "%V (%s)%s", error, command,
+                        ngx_strncmp(error->data, "NOAUTH", 6) == 0
+                        ? ", it needs a \"password_file=\"" : "");
 }
 
 

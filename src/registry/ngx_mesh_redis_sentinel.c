@@ -107,8 +107,15 @@ ngx_mesh_redis_sentinel_reply(void *data, ngx_mesh_reply_t *reply)
     }
 
     if (reply->type == REDIS_REPLY_ERROR) {
+        reason = reply->str;
+
+        if (ngx_mesh_resp_is(reply, "NOAUTH")) {
+            ngx_str_set(&reason, "NOAUTH Authentication required, it needs a "
+                                 "\"sentinel_password_file=\"");
+        }
+
         ngx_mesh_redis_sentinel_failed(redis, ngx_mesh_resp_class(&reply->str),
-                                       &reply->str);
+                                       &reason);
         return;
     }
 

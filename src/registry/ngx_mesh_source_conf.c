@@ -56,6 +56,8 @@ static ngx_int_t ngx_mesh_source_name(ngx_conf_t *cf,
 static ngx_int_t ngx_mesh_source_ssl(ngx_conf_t *cf,
     ngx_mesh_source_t *source);
 #endif
+static ngx_int_t ngx_mesh_source_provided(ngx_mesh_core_conf_t *ccf,
+    ngx_mesh_service_t *service, ngx_log_t *log);
 static ngx_int_t ngx_mesh_source_named(ngx_mesh_core_conf_t *ccf,
     ngx_mesh_service_t *service, ngx_log_t *log);
 
@@ -817,19 +819,44 @@ ngx_mesh_registry_init_sources(ngx_mesh_core_conf_t *ccf, ngx_log_t *log)
 
     while ((service = ngx_mesh_table_next(ccf->table, &iterator)) != NULL) {
 
-        if (service->provided_by.len && ccf->sources == NULL) {
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "\"provided_by\" in service \"%V\" needs a "
-                          "\"registry\"", &service->name);
-            return NGX_ERROR;
-        }
-
-        if (ngx_mesh_source_named(ccf, service, log) != NGX_OK) {
+        if (ngx_mesh_source_named(ccf, service, log) != NGX_OK
+            || (service->provided_by.len
+                && ngx_mesh_source_provided(ccf, service, log) != NGX_OK))
+        {
             return NGX_ERROR;
         }
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_source_provided(ngx_mesh_core_conf_t *ccf,
+    ngx_mesh_service_t *service, ngx_log_t *log)
+{
+    ngx_uint_t            i, n;
+    ngx_mesh_source_t    *source;
+    ngx_mesh_interest_t   interest;
+
+    interest.any = (service->registries.len == 0);
+    interest.registries.elts = &service->registries;
+    interest.registries.nelts = 1;
+    source = ccf->sources ? ccf->sources->elts : NULL;
+    n = ccf->sources ? ccf->sources->nelts : 0;
+
+    for (i = 0; i < n; i++) {
+        if (source[i].type == &ngx_mesh_consul_type
+            && ngx_mesh_interest_allows(&interest, &source[i]))
+        {
+            return NGX_OK;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, log, 0, "\"provided_by\" in service \"%V\" "
+                  "needs a \"registry consul\" that is asked for it",
+                  &service->name);
+    return NGX_ERROR;
 }
 
 
