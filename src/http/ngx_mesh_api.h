@@ -434,14 +434,6 @@ ngx_int_t ngx_mesh_api_owned(ngx_mesh_api_call_t *call, ngx_str_t *owner,
     char *what, ngx_str_t *name);
 
 
-static ngx_inline ngx_uint_t
-ngx_mesh_api_equal(ngx_str_t *a, ngx_str_t *b)
-{
-    return a->len == b->len
-           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
-}
-
-
 static ngx_inline ngx_int_t
 ngx_mesh_api_compare(ngx_str_t *a, ngx_str_t *b)
 {

@@ -169,7 +169,7 @@ ngx_mesh_api_args_known(ngx_mesh_api_call_t *call)
 
         for (arg = ngx_mesh_api_args; arg->name.len; arg++) {
 
-            if (!ngx_mesh_api_equal(&arg->name, &name)) {
+            if (!ngx_mesh_equal(&arg->name, &name)) {
                 continue;
             }
 

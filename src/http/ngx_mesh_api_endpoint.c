@@ -391,8 +391,8 @@ ngx_mesh_api_endpoint_get(ngx_mesh_api_call_t *call,
     for (i = 0; i < items.nelts; i++) {
 
         if (ngx_mesh_item_endpoint_read(&found[i], &other, pool) == NGX_OK
-            && !ngx_mesh_api_equal(&other.owner, &ngx_mesh_owner_config)
-            && !ngx_mesh_api_equal(&other.owner, &ngx_mesh_owner_api)
+            && !ngx_mesh_equal(&other.owner, &ngx_mesh_owner_config)
+            && !ngx_mesh_equal(&other.owner, &ngx_mesh_owner_api)
             && (rc == NGX_DECLINED || ngx_mesh_live_better(&other, ep)))
         {
             *item = found[i];
@@ -501,7 +501,7 @@ ngx_mesh_api_endpoint_write(ngx_mesh_api_call_t *call)
         return rc;
     }
 
-    if (!ngx_mesh_api_equal(id, &ep.id)) {
+    if (!ngx_mesh_equal(id, &ep.id)) {
         at.up = NULL;
         at.name = "id";
         return ngx_mesh_api_wrong(call, &at, "\"id\" is another one than in "
@@ -562,9 +562,9 @@ ngx_mesh_api_endpoint_put(ngx_mesh_api_call_t *call,
     /* what was exported comes back, whatever a registry says by now */
 
     if (found == NGX_OK
-        && !ngx_mesh_api_equal(&old.owner, &ngx_mesh_owner_api)
+        && !ngx_mesh_equal(&old.owner, &ngx_mesh_owner_api)
         && (!call->restore
-            || ngx_mesh_api_equal(&old.owner, &ngx_mesh_owner_config)))
+            || ngx_mesh_equal(&old.owner, &ngx_mesh_owner_config)))
     {
         return ngx_mesh_api_owned(call, &old.owner, "endpoint", &ep->id);
     }
@@ -649,7 +649,7 @@ ngx_mesh_api_endpoint_delete(ngx_mesh_api_call_t *call)
         return rc;
     }
 
-    if (ngx_mesh_api_equal(&ep.owner, &ngx_mesh_owner_api)) {
+    if (ngx_mesh_equal(&ep.owner, &ngx_mesh_owner_api)) {
         return ngx_mesh_api_endpoint_delete_item(call, &service, id);
     }
 

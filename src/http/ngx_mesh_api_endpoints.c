@@ -274,7 +274,7 @@ ngx_mesh_api_endpoints_remove(ngx_mesh_api_call_t *call, ngx_array_t *items,
                                       ngx_murmur_hash2(id.data, id.len))
                 != NULL;
 
-        if (ngx_mesh_api_equal(&owner, &ngx_mesh_owner_api)) {
+        if (ngx_mesh_equal(&owner, &ngx_mesh_owner_api)) {
 
             if (!named
                 && ngx_mesh_api_tx_remove(call->tx, NGX_MESH_ITEM_ENDPOINT,

@@ -568,7 +568,7 @@ ngx_mesh_api_explain_endpoints(ngx_mesh_api_call_t *call,
 
         excluded = !ngx_mesh_api_explain_labelled(t, ep) ? "labels"
                    : (ep->protocol.len
-                      && !ngx_mesh_api_equal(&ep->protocol, &e->protocol))
+                      && !ngx_mesh_equal(&ep->protocol, &e->protocol))
                      ? "protocol"
                    : ep->drain ? "drain"
                    : (ep->down || ep->weight == 0) ? "down" : NULL;
@@ -590,9 +590,8 @@ ngx_mesh_api_explain_labelled(ngx_mesh_target_t *t, ngx_mesh_endpoint_t *ep)
     for (i = 0; i < t->nlabels; i++) {
 
         for (k = 0; k < ep->nlabels; k++) {
-            if (ngx_mesh_api_equal(&t->labels[i].key, &ep->labels[k].key)
-                && ngx_mesh_api_equal(&t->labels[i].value,
-                                      &ep->labels[k].value))
+            if (ngx_mesh_equal(&t->labels[i].key, &ep->labels[k].key)
+                && ngx_mesh_equal(&t->labels[i].value, &ep->labels[k].value))
             {
                 break;
             }

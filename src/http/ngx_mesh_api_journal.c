@@ -424,7 +424,7 @@ ngx_mesh_api_journal_differences(ngx_mesh_api_journal_t *j, ngx_array_t *one,
                 : ngx_mesh_store_order(a[i].type, &a[i].key, b[k].type,
                                        &b[k].key);
 
-        if ((order != 0 || !ngx_mesh_api_equal(&a[i].value, &b[k].value))
+        if ((order != 0 || !ngx_mesh_equal(&a[i].value, &b[k].value))
             && ngx_mesh_api_show_change(&j->json, order <= 0 ? &a[i] : NULL,
                                         order >= 0 ? &b[k] : NULL,
                                         j->task->pool)

@@ -292,7 +292,7 @@ ngx_mesh_api_openapi_paths(ngx_mesh_json_t *json)
             for (more = ngx_mesh_api_ops; *more; more++) {
                 for (o = *more; o->handler; o++) {
 
-                    if (!ngx_mesh_api_equal(&o->path, &op->path)) {
+                    if (!ngx_mesh_equal(&o->path, &op->path)) {
                         continue;
                     }
 
@@ -324,7 +324,7 @@ ngx_mesh_api_openapi_first(ngx_mesh_api_op_t *op)
 
     for (ops = ngx_mesh_api_ops; *ops; ops++) {
         for (o = *ops; o->handler; o++) {
-            if (ngx_mesh_api_equal(&o->path, &op->path)) {
+            if (ngx_mesh_equal(&o->path, &op->path)) {
                 return o == op;
             }
         }

@@ -134,7 +134,7 @@ ngx_mesh_api_registry_find(ngx_mesh_api_call_t *call,
         }
 
         if (rc != NGX_OK
-            || ngx_mesh_api_equal(&info->name, &call->params[0]))
+            || ngx_mesh_equal(&info->name, &call->params[0]))
         {
             return rc;
         }
@@ -362,7 +362,7 @@ ngx_mesh_api_registry_answers(ngx_mesh_json_t *json, ngx_array_t *items,
 
         if (ngx_mesh_item_answer_read(&item[i], &interface, &name, &answer)
             == NGX_OK
-            && ngx_mesh_api_equal(&name, registry)
+            && ngx_mesh_equal(&name, registry)
             && (answer.held || answer.unknown || !answer.known
                 || answer.unmapped.len || answer.unsupported.len))
         {

@@ -89,7 +89,7 @@ ngx_mesh_api_root(ngx_mesh_api_call_t *call)
             seen = names.elts;
 
             for (i = 0; i < names.nelts; i++) {
-                if (ngx_mesh_api_equal(&seen[i], &op->path)) {
+                if (ngx_mesh_equal(&seen[i], &op->path)) {
                     break;
                 }
             }
@@ -391,7 +391,7 @@ ngx_mesh_api_owner(ngx_mesh_api_call_t *call, ngx_array_t *owners,
     owner = owners->elts;
 
     for (i = 0; i < owners->nelts; i++) {
-        if (ngx_mesh_api_equal(&owner[i].name, name)) {
+        if (ngx_mesh_equal(&owner[i].name, name)) {
             return &owner[i];
         }
     }

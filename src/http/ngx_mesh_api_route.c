@@ -109,7 +109,7 @@ ngx_mesh_api_route_read(ngx_mesh_api_call_t *call, ngx_str_t *name,
     }
 
     if (rc == NGX_OK
-        && !ngx_mesh_api_equal(&rule->owner, &ngx_mesh_owner_api))
+        && !ngx_mesh_equal(&rule->owner, &ngx_mesh_owner_api))
     {
         return ngx_mesh_api_owned(call, &rule->owner, "route", name);
     }

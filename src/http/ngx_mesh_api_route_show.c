@@ -132,7 +132,7 @@ ngx_mesh_api_route_distinct(ngx_mesh_rule_t *rule)
                 continue;
             }
 
-            if (percent || ngx_mesh_api_equal(&a->fact, &b->fact)) {
+            if (percent || ngx_mesh_equal(&a->fact, &b->fact)) {
                 return 0;
             }
         }

@@ -359,7 +359,7 @@ ngx_mesh_api_service_put(ngx_mesh_api_call_t *call,
         /* what a registry brought an operator may take over */
 
         if (ngx_mesh_item_service_read(&item, &old) == NGX_OK
-            && ngx_mesh_api_equal(&old.owner, &ngx_mesh_owner_config))
+            && ngx_mesh_equal(&old.owner, &ngx_mesh_owner_config))
         {
             return ngx_mesh_api_owned(call, &old.owner, "service",
                                       &service->name);
@@ -411,7 +411,7 @@ ngx_mesh_api_service_fill(ngx_mesh_api_call_t *call, cJSON *body,
         rc = ngx_mesh_api_service_name(call, &spec.name, &named);
 
         if (rc == NGX_OK
-            && !ngx_mesh_api_equal(&named.name, &service->name))
+            && !ngx_mesh_equal(&named.name, &service->name))
         {
             at.name = "name";
             return ngx_mesh_api_wrong(call, &at, "\"name\" is another one "
@@ -493,7 +493,7 @@ ngx_mesh_api_service_registries(ngx_mesh_api_call_t *call,
                                           "\"%V\"", &name);
             }
 
-            if (ngx_mesh_api_equal(&info.name, &name)) {
+            if (ngx_mesh_equal(&info.name, &name)) {
                 break;
             }
         }
@@ -576,7 +576,7 @@ ngx_mesh_api_service_delete(ngx_mesh_api_call_t *call)
     }
 
     if (ngx_mesh_item_service_read(&item, &old) == NGX_OK
-        && !ngx_mesh_api_equal(&old.owner, &ngx_mesh_owner_api))
+        && !ngx_mesh_equal(&old.owner, &ngx_mesh_owner_api))
     {
         return ngx_mesh_api_owned(call, &old.owner, "service", &service.name);
     }
@@ -685,7 +685,7 @@ ngx_mesh_api_service_inside(ngx_mesh_api_call_t *call,
 
         if (!force
             && ngx_mesh_item_split(&item[i].key, &key, &id, &owner) == NGX_OK
-            && !ngx_mesh_api_equal(&owner, &ngx_mesh_owner_api))
+            && !ngx_mesh_equal(&owner, &ngx_mesh_owner_api))
         {
             return ngx_mesh_api_fail(call, NGX_HTTP_CONFLICT, "InUse",
                                      "\"?force=1\" removes them too",
@@ -761,9 +761,9 @@ ngx_mesh_api_service_target(ngx_mesh_rule_t *rule, ngx_mesh_service_t *service)
         for (target = &rule->targets[i]; target; target = target->fallback) {
 
             if (ngx_mesh_table_parse_key(&target->service, &s) == NGX_OK
-                && ngx_mesh_api_equal(&s.interface, &service->interface)
-                && ngx_mesh_api_equal(&s.version, &service->version)
-                && ngx_mesh_api_equal(&s.group, &service->group))
+                && ngx_mesh_equal(&s.interface, &service->interface)
+                && ngx_mesh_equal(&s.version, &service->version)
+                && ngx_mesh_equal(&s.group, &service->group))
             {
                 return 1;
             }

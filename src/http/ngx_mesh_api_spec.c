@@ -461,7 +461,7 @@ ngx_mesh_api_owned(ngx_mesh_api_call_t *call, ngx_str_t *owner, char *what,
 {
     ngx_uint_t  config;
 
-    config = ngx_mesh_api_equal(owner, &ngx_mesh_owner_config);
+    config = ngx_mesh_equal(owner, &ngx_mesh_owner_config);
 
     return ngx_mesh_api_fail(call, NGX_HTTP_CONFLICT,
                              config ? "OwnedByConfig" : "OwnedByRegistry",

@@ -156,7 +156,7 @@ ngx_mesh_api_tx_find(ngx_mesh_api_tx_t *tx, ngx_uint_t type, ngx_str_t *key)
     change = (ngx_mesh_api_change_t *) node;
 
     return (node && change->op.type == type
-            && ngx_mesh_api_equal(&change->op.key, key)) ? change : NULL;
+            && ngx_mesh_equal(&change->op.key, key)) ? change : NULL;
 }
 
 

@@ -161,7 +161,7 @@ ngx_mesh_api_watch_args(ngx_mesh_api_call_t *call, ngx_mesh_api_watch_t *watch)
     if (ngx_mesh_api_arg(call, "type", &value) == NGX_OK) {
 
         for (i = NGX_MESH_API_WATCH_TYPES; i; i--) {
-            if (ngx_mesh_api_equal(&value, &ngx_mesh_api_changes_types[i])) {
+            if (ngx_mesh_equal(&value, &ngx_mesh_api_changes_types[i])) {
                 break;
             }
         }
@@ -204,7 +204,7 @@ ngx_mesh_api_watch_since(ngx_mesh_api_call_t *call,
                 - buf;
 
     if (ngx_mesh_api_arg(call, "epoch", &value) == NGX_OK
-        && !ngx_mesh_api_equal(&value, &epoch))
+        && !ngx_mesh_equal(&value, &epoch))
     {
         return ngx_mesh_api_fail(call, NGX_MESH_API_GONE, "OtherEpoch",
                                  "read all again, then watch",

@@ -22,14 +22,6 @@ static ngx_uint_t ngx_mesh_view_labelled(ngx_mesh_view_t *view,
     ngx_mesh_endpoint_t *e);
 
 
-static ngx_inline ngx_uint_t
-ngx_mesh_view_equal(ngx_str_t *a, ngx_str_t *b)
-{
-    return a->len == b->len
-           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
-}
-
-
 static ngx_inline u_char *
 ngx_mesh_view_copy(u_char *p, ngx_str_t *dst, ngx_str_t *src)
 {
@@ -104,13 +96,13 @@ ngx_mesh_view_is(ngx_mesh_view_t *view, ngx_keyval_t *labels,
 {
     ngx_uint_t  i;
 
-    if (view->nlabels != nlabels || !ngx_mesh_view_equal(&view->hash, hash)) {
+    if (view->nlabels != nlabels || !ngx_mesh_equal(&view->hash, hash)) {
         return 0;
     }
 
     for (i = 0; i < nlabels; i++) {
-        if (!ngx_mesh_view_equal(&view->labels[i].key, &labels[i].key)
-            || !ngx_mesh_view_equal(&view->labels[i].value, &labels[i].value))
+        if (!ngx_mesh_equal(&view->labels[i].key, &labels[i].key)
+            || !ngx_mesh_equal(&view->labels[i].value, &labels[i].value))
         {
             return 0;
         }
@@ -181,8 +173,7 @@ ngx_mesh_view_members(ngx_mesh_view_t *view)
         }
 
         if (e->protocol.len
-            && !ngx_mesh_view_equal(&e->protocol,
-                                    (ngx_str_t *) &view->codec->name))
+            && !ngx_mesh_equal(&e->protocol, (ngx_str_t *) &view->codec->name))
         {
             view->foreign = 1;
             continue;
@@ -221,9 +212,8 @@ ngx_mesh_view_labelled(ngx_mesh_view_t *view, ngx_mesh_endpoint_t *e)
     for (i = 0; i < view->nlabels; i++) {
 
         for (j = 0; j < e->nlabels; j++) {
-            if (ngx_mesh_view_equal(&view->labels[i].key, &e->labels[j].key)
-                && ngx_mesh_view_equal(&view->labels[i].value,
-                                       &e->labels[j].value))
+            if (ngx_mesh_equal(&view->labels[i].key, &e->labels[j].key)
+                && ngx_mesh_equal(&view->labels[i].value, &e->labels[j].value))
             {
                 break;
             }

@@ -241,7 +241,7 @@ ngx_mesh_discovery_scan(ngx_uint_t all)
         interface.data = item[i].key.data;
         interface.len = p ? (size_t) (p - interface.data) : item[i].key.len;
 
-        if (ngx_mesh_registry_equal(&interface, &last)) {
+        if (ngx_mesh_equal(&interface, &last)) {
             continue;
         }
 
@@ -310,7 +310,7 @@ ngx_mesh_discovery_known(ngx_mesh_store_item_t *item)
     for (i = 0; i < ngx_mesh_discovery_nsources(); i++) {
         source = ngx_mesh_discovery_source(i);
 
-        if (!ngx_mesh_registry_equal(&source->name, &name)) {
+        if (!ngx_mesh_equal(&source->name, &name)) {
             continue;
         }
 
@@ -492,7 +492,7 @@ ngx_mesh_discovery_apps(ngx_mesh_subscription_t *s, ngx_array_t *lists)
     for (i = 0; i < lists->nelts; i++) {
         rest = list[i];
 
-        while (ngx_mesh_discovery_part(&rest, &name)) {
+        while (ngx_mesh_list_part(&rest, &name)) {
 
             app = ngx_array_push(&s->apps);
             if (app == NULL) {
@@ -626,7 +626,7 @@ ngx_mesh_discovery_resync(ngx_str_t *name, ngx_str_t *interface,
     for (i = 0; i < ngx_mesh_discovery_nsources(); i++) {
         source = ngx_mesh_discovery_source(i);
 
-        if (!ngx_mesh_registry_equal(&source->name, name)) {
+        if (!ngx_mesh_equal(&source->name, name)) {
             continue;
         }
 

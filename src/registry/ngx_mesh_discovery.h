@@ -14,7 +14,6 @@
 #include "ngx_mesh.h"
 #include "ngx_mesh_item.h"
 #include "ngx_mesh_registry.h"
-#include "ngx_mesh_item.h"
 
 
 /*
@@ -251,10 +250,6 @@ void ngx_mesh_discovery_catalog(ngx_mesh_source_t *source,
 /* before it: calls wait for what is new in the catalog */
 void ngx_mesh_registry_expect(ngx_mesh_source_t *source, ngx_array_t *names);
 
-/* ANSWER as the table has it; NGX_DECLINED: it has said nothing yet */
-ngx_int_t ngx_mesh_discovery_answer(ngx_mesh_subscription_t *s,
-    ngx_pool_t *pool, ngx_mesh_answer_t *answer);
-
 ngx_mesh_subscription_t *ngx_mesh_discovery_find(ngx_mesh_source_t *source,
     ngx_str_t *interface);
 
@@ -328,14 +323,6 @@ void ngx_mesh_orphans_look(ngx_mesh_core_conf_t *ccf);
 
 
 static ngx_inline ngx_uint_t
-ngx_mesh_registry_equal(const ngx_str_t *a, const ngx_str_t *b)
-{
-    return a->len == b->len
-           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
-}
-
-
-static ngx_inline ngx_uint_t
 ngx_mesh_registry_is(const ngx_str_t *s, const char *text)
 {
     return s->len == ngx_strlen(text)
@@ -359,32 +346,6 @@ ngx_mesh_discovery_usable(ngx_str_t *name)
     }
 
     return name->len != 0;
-}
-
-
-/* takes the first of names with commas between them off the list; 0: there is
-   none */
-
-static ngx_inline ngx_uint_t
-ngx_mesh_discovery_part(ngx_str_t *list, ngx_str_t *part)
-{
-    u_char  *p;
-
-    while (list->len) {
-        p = ngx_strlchr(list->data, list->data + list->len, ',');
-
-        part->data = list->data;
-        part->len = p ? (size_t) (p - list->data) : list->len;
-
-        list->data += part->len + (p ? 1 : 0);
-        list->len -= part->len + (p ? 1 : 0);
-
-        if (part->len) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

@@ -86,8 +86,8 @@ ngx_mesh_interest_service(ngx_mesh_interest_t *interest,
 {
     ngx_str_t  *list;
 
-    if (!ngx_mesh_registry_equal(&service->owner, &ngx_mesh_owner_config)
-        && !ngx_mesh_registry_equal(&service->owner, &ngx_mesh_owner_api))
+    if (!ngx_mesh_equal(&service->owner, &ngx_mesh_owner_config)
+        && !ngx_mesh_equal(&service->owner, &ngx_mesh_owner_api))
     {
         return NGX_OK;
     }
@@ -127,7 +127,7 @@ ngx_uint_t
 ngx_mesh_interest_allows(ngx_mesh_interest_t *interest,
     ngx_mesh_source_t *source)
 {
-    ngx_str_t   *list, rest, name;
+    ngx_str_t   *list;
     ngx_uint_t   i;
 
     if (interest->any || interest->registries.nelts == 0) {
@@ -137,12 +137,8 @@ ngx_mesh_interest_allows(ngx_mesh_interest_t *interest,
     list = interest->registries.elts;
 
     for (i = 0; i < interest->registries.nelts; i++) {
-        rest = list[i];
-
-        while (ngx_mesh_discovery_part(&rest, &name)) {
-            if (ngx_mesh_registry_equal(&name, &source->name)) {
-                return 1;
-            }
+        if (ngx_mesh_list_has(&list[i], &source->name)) {
+            return 1;
         }
     }
 
@@ -157,7 +153,7 @@ ngx_mesh_interest_same(ngx_mesh_interest_t *interest,
     ngx_str_t   *list, *app, rest, name;
     ngx_uint_t   i, n;
 
-    if (!ngx_mesh_registry_equal(&s->protocol, &interest->protocol)) {
+    if (!ngx_mesh_equal(&s->protocol, &interest->protocol)) {
         return 0;
     }
 
@@ -167,10 +163,9 @@ ngx_mesh_interest_same(ngx_mesh_interest_t *interest,
     for (i = 0, n = 0; i < interest->apps.nelts; i++) {
         rest = list[i];
 
-        while (ngx_mesh_discovery_part(&rest, &name)) {
+        while (ngx_mesh_list_part(&rest, &name)) {
 
-            if (n == s->apps.nelts || !ngx_mesh_registry_equal(&app[n], &name))
-            {
+            if (n == s->apps.nelts || !ngx_mesh_equal(&app[n], &name)) {
                 return 0;
             }
 
@@ -208,7 +203,7 @@ ngx_mesh_interest_used(ngx_array_t *items, ngx_array_t *sources,
         if (item[i].type != NGX_MESH_ITEM_ANSWER
             || ngx_mesh_item_answer_read(&item[i], &interface, &name, &answer)
                != NGX_OK
-            || ngx_mesh_registry_equal(&interface, &last))
+            || ngx_mesh_equal(&interface, &last))
         {
             continue;
         }

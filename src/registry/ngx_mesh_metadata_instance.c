@@ -285,7 +285,7 @@ ngx_mesh_metadata_foreign(ngx_mesh_metadata_service_t *service)
 
         list = service->params[i].value;
 
-        while (ngx_mesh_discovery_part(&list, &part)) {
+        while (ngx_mesh_list_part(&list, &part)) {
             if (ngx_mesh_registry_is(&part, "dubbo")) {
                 return 0;
             }

@@ -338,7 +338,7 @@ ngx_mesh_reconcile_guarded(ngx_mesh_reconcile_t *r, ngx_mesh_plan_t *plan)
 static ngx_uint_t
 ngx_mesh_reconcile_ours(void *data, ngx_str_t *owner)
 {
-    return ngx_mesh_registry_equal(data, owner);
+    return ngx_mesh_equal(data, owner);
 }
 
 
@@ -444,9 +444,9 @@ ngx_mesh_reconcile_answered(ngx_mesh_reconcile_t *r)
     return a->known == b->known && a->unknown == b->unknown
            && a->found == b->found && a->suspects == b->suspects
            && a->held == b->held
-           && ngx_mesh_registry_equal(&a->reason, &b->reason)
-           && ngx_mesh_registry_equal(&a->unmapped, &b->unmapped)
-           && ngx_mesh_registry_equal(&a->unsupported, &b->unsupported);
+           && ngx_mesh_equal(&a->reason, &b->reason)
+           && ngx_mesh_equal(&a->unmapped, &b->unmapped)
+           && ngx_mesh_equal(&a->unsupported, &b->unsupported);
 }
 
 

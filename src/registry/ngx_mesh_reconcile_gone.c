@@ -313,7 +313,7 @@ ngx_mesh_reconcile_gone_owner(void *data, ngx_str_t *owner)
     }
 
     return low < list->nelts
-           && ngx_mesh_registry_equal(&gone[low].registry, owner);
+           && ngx_mesh_equal(&gone[low].registry, owner);
 }
 
 
@@ -405,8 +405,8 @@ ngx_mesh_reconcile_orphan_goes(void *data, ngx_str_t *interface,
 static ngx_uint_t
 ngx_mesh_reconcile_orphan(void *data, ngx_str_t *owner)
 {
-    return !ngx_mesh_registry_equal(owner, &ngx_mesh_owner_config)
-           && !ngx_mesh_registry_equal(owner, &ngx_mesh_owner_api);
+    return !ngx_mesh_equal(owner, &ngx_mesh_owner_config)
+           && !ngx_mesh_equal(owner, &ngx_mesh_owner_api);
 }
 
 
@@ -419,7 +419,7 @@ ngx_mesh_reconcile_source(ngx_array_t *sources, ngx_str_t *name)
     source = sources ? sources->elts : NULL;
 
     for (i = 0; sources && i < sources->nelts; i++) {
-        if (ngx_mesh_registry_equal(&source[i].name, name)) {
+        if (ngx_mesh_equal(&source[i].name, name)) {
             return &source[i];
         }
     }

@@ -37,7 +37,6 @@ static ngx_uint_t ngx_mesh_plan_brings(ngx_mesh_plan_t *plan,
 static ngx_uint_t ngx_mesh_plan_first(ngx_array_t *items, ngx_str_t *key);
 static ngx_mesh_store_item_t *ngx_mesh_plan_service(ngx_mesh_plan_t *plan,
     ngx_str_t *key);
-static ngx_uint_t ngx_mesh_plan_listed(ngx_str_t *names, ngx_str_t *name);
 
 
 ngx_int_t
@@ -142,7 +141,7 @@ ngx_mesh_plan_wants(ngx_mesh_subscription_t *s, ngx_array_t *records,
 
     for (i = 0, n = 0; i < wants->nelts; i++) {
         if (n == 0
-            || !ngx_mesh_registry_equal(&want[n - 1].op.key, &want[i].op.key))
+            || !ngx_mesh_equal(&want[n - 1].op.key, &want[i].op.key))
         {
             want[n++] = want[i];
         }
@@ -239,8 +238,8 @@ ngx_mesh_plan_service_name(ngx_mesh_record_t *record, ngx_str_t *interface,
 
     if (ngx_strlchr(name.data, p, '\0') != NULL
         || ngx_mesh_table_parse_key(&name, service) != NGX_OK
-        || !ngx_mesh_registry_equal(&service->group, &record->group)
-        || !ngx_mesh_registry_equal(&service->interface, interface))
+        || !ngx_mesh_equal(&service->group, &record->group)
+        || !ngx_mesh_equal(&service->interface, interface))
     {
         return NGX_DECLINED;
     }
@@ -290,7 +289,7 @@ ngx_mesh_plan_next(ngx_mesh_plan_t *plan, ngx_uint_t *i)
     for ( /* void */ ; *i < plan->endpoints.nelts; (*i)++) {
 
         if (ngx_mesh_item_split(&item[*i].key, &service, &id, &owner) == NGX_OK
-            && ngx_mesh_registry_equal(&owner, &plan->owner))
+            && ngx_mesh_equal(&owner, &plan->owner))
         {
             return &item[*i];
         }
@@ -398,7 +397,7 @@ ngx_mesh_plan_look(ngx_mesh_plan_t *plan, ngx_mesh_plan_entry_t *entry,
     guarded->suspect = ep.suspect;
     guarded->since = since;
 
-    if (suspect && !ngx_mesh_registry_equal(&suspect->key, key)) {
+    if (suspect && !ngx_mesh_equal(&suspect->key, key)) {
         suspect = NULL;
     }
 
@@ -448,16 +447,16 @@ ngx_mesh_plan_number(ngx_mesh_plan_t *plan)
     for (i = 0; i < plan->entries.nelts; i++) {
 
         if (i == 0
-            || !ngx_mesh_registry_equal(&entry[i].service,
-                                        &entry[i - 1].service))
+            || !ngx_mesh_equal(&entry[i].service, &entry[i - 1].service))
         {
             number++;
             item = ngx_mesh_plan_service(plan, &entry[i].service);
 
             exempt = (item && !ngx_mesh_learned_owns(item)
                       && ngx_mesh_item_service_read(item, &service) == NGX_OK
-                      && !ngx_mesh_plan_listed(&service.registries,
-                                               &plan->owner));
+                      && service.registries.len
+                      && !ngx_mesh_list_has(&service.registries,
+                                            &plan->owner));
         }
 
         plan->guarded[i].service = number;
@@ -498,8 +497,8 @@ ngx_mesh_plan_endpoints(ngx_mesh_plan_t *plan)
                                : NGX_OK;
 
         } else if (entry[i].item == NULL
-                   || !ngx_mesh_registry_equal(&entry[i].item->value,
-                                               &entry[i].want->op.value))
+                   || !ngx_mesh_equal(&entry[i].item->value,
+                                      &entry[i].want->op.value))
         {
             op = ngx_array_push(&plan->ops);
             rc = op ? NGX_OK : NGX_ERROR;
@@ -592,7 +591,7 @@ ngx_mesh_plan_services(ngx_mesh_plan_t *plan,
 
         if (ngx_mesh_item_service_read(&item[i], &service) == NGX_OK
             && gone(data, &service.owner)
-            && !(ngx_mesh_registry_equal(&service.owner, &plan->owner)
+            && !(ngx_mesh_equal(&service.owner, &plan->owner)
                  && ngx_mesh_plan_brings(plan, &item[i].key))
             && ngx_mesh_plan_leave(plan, &item[i], &service) != NGX_OK)
         {
@@ -682,7 +681,7 @@ ngx_mesh_plan_leave(ngx_mesh_plan_t *plan, ngx_mesh_store_item_t *item,
          i++)
     {
         if (ngx_mesh_item_split(&inside[i].key, &key, &id, &owner) != NGX_OK
-            || !ngx_mesh_registry_equal(&key, &item->key))
+            || !ngx_mesh_equal(&key, &item->key))
         {
             break;
         }
@@ -691,7 +690,7 @@ ngx_mesh_plan_leave(ngx_mesh_plan_t *plan, ngx_mesh_store_item_t *item,
             continue;
         }
 
-        if (ngx_mesh_registry_equal(&owner, &service->owner)) {
+        if (ngx_mesh_equal(&owner, &service->owner)) {
             return NGX_OK;
         }
 
@@ -742,7 +741,7 @@ ngx_mesh_plan_brings(ngx_mesh_plan_t *plan, ngx_str_t *service)
 
     for ( /* void */ ;
          low < plan->entries.nelts
-         && ngx_mesh_registry_equal(&entry[low].service, service);
+         && ngx_mesh_equal(&entry[low].service, service);
          low++)
     {
         if (entry[low].want || entry[low].same || plan->guarded[low].held) {
@@ -791,24 +790,5 @@ ngx_mesh_plan_service(ngx_mesh_plan_t *plan, ngx_str_t *key)
     item = plan->services.elts;
 
     return i < plan->services.nelts
-           && ngx_mesh_registry_equal(&item[i].key, key) ? &item[i] : NULL;
-}
-
-
-/* a service that names none is for all */
-
-static ngx_uint_t
-ngx_mesh_plan_listed(ngx_str_t *names, ngx_str_t *name)
-{
-    ngx_str_t  rest, part;
-
-    rest = *names;
-
-    while (ngx_mesh_discovery_part(&rest, &part)) {
-        if (ngx_mesh_registry_equal(&part, name)) {
-            return 1;
-        }
-    }
-
-    return names->len == 0;
+           && ngx_mesh_equal(&item[i].key, key) ? &item[i] : NULL;
 }

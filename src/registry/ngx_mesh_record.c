@@ -538,7 +538,7 @@ ngx_mesh_record_labels(ngx_array_t *labels, ngx_mesh_endpoint_t *ep,
 
     for (i = 0; i < labels->nelts; i++) {
 
-        if (i && ngx_mesh_registry_equal(&label[i].key, &label[i - 1].key)) {
+        if (i && ngx_mesh_equal(&label[i].key, &label[i - 1].key)) {
             continue;
         }
 
@@ -582,9 +582,9 @@ ngx_mesh_record_unique(ngx_array_t *records)
 
     for (i = 1, n = 1; i < records->nelts; i++) {
 
-        if (ngx_mesh_registry_equal(&r[i].ep.name, &r[n - 1].ep.name)
-            && ngx_mesh_registry_equal(&r[i].version, &r[n - 1].version)
-            && ngx_mesh_registry_equal(&r[i].group, &r[n - 1].group))
+        if (ngx_mesh_equal(&r[i].ep.name, &r[n - 1].ep.name)
+            && ngx_mesh_equal(&r[i].version, &r[n - 1].version)
+            && ngx_mesh_equal(&r[i].group, &r[n - 1].group))
         {
             continue;
         }

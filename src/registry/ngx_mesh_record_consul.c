@@ -239,7 +239,7 @@ ngx_mesh_record_note(ngx_mesh_record_consul_t *ctx, char *reason,
     note = ctx->notes.elts;
 
     for (i = 0; i < ctx->notes.nelts; i++) {
-        if (ngx_mesh_registry_equal(&note[i].reason, &text)) {
+        if (ngx_mesh_equal(&note[i].reason, &text)) {
             note[i].n++;
             return NGX_DECLINED;
         }

@@ -149,7 +149,6 @@ static const char  *ngx_mesh_record_noise[] = {
 
 static char *ngx_mesh_record_foreign(ngx_mesh_record_url_t *url,
     ngx_str_t *interface);
-static ngx_uint_t ngx_mesh_record_listed(ngx_str_t *list, ngx_str_t *name);
 static void ngx_mesh_record_growth(ngx_mesh_record_url_t *url,
     ngx_mesh_endpoint_t *ep);
 static ngx_int_t ngx_mesh_record_dubbo_labels(ngx_mesh_record_url_t *url,
@@ -221,7 +220,7 @@ ngx_mesh_record_dubbo(ngx_str_t *text, ngx_str_t *interface, ngx_pool_t *pool,
 static char *
 ngx_mesh_record_foreign(ngx_mesh_record_url_t *url, ngx_str_t *interface)
 {
-    ngx_str_t  *value, dubbo, *path;
+    ngx_str_t  *value, *ext, *path, dubbo;
 
     value = ngx_mesh_record_param(url, "category");
 
@@ -243,9 +242,10 @@ ngx_mesh_record_foreign(ngx_mesh_record_url_t *url, ngx_str_t *interface)
 
     /* one port may speak more than it is registered with */
 
-    if (!ngx_mesh_registry_equal(&url->protocol, &dubbo)
-        && !ngx_mesh_record_listed(ngx_mesh_record_param(url, "ext.protocol"),
-                                   &dubbo))
+    ext = ngx_mesh_record_param(url, "ext.protocol");
+
+    if (!ngx_mesh_equal(&url->protocol, &dubbo)
+        && (ext == NULL || !ngx_mesh_list_has(ext, &dubbo)))
     {
         return "its protocol is not dubbo";
     }
@@ -255,7 +255,7 @@ ngx_mesh_record_foreign(ngx_mesh_record_url_t *url, ngx_str_t *interface)
     path = url->path.len ? &url->path : ngx_mesh_record_param(url,
                                                               "interface");
 
-    if (path == NULL || !ngx_mesh_registry_equal(path, interface)) {
+    if (path == NULL || !ngx_mesh_equal(path, interface)) {
         return "it is of another interface, or path";
     }
 
@@ -264,34 +264,6 @@ ngx_mesh_record_foreign(ngx_mesh_record_url_t *url, ngx_str_t *interface)
     }
 
     return NULL;
-}
-
-
-static ngx_uint_t
-ngx_mesh_record_listed(ngx_str_t *list, ngx_str_t *name)
-{
-    u_char     *p, *last, *end;
-    ngx_str_t   item;
-
-    if (list == NULL) {
-        return 0;
-    }
-
-    last = list->data + list->len;
-
-    for (p = list->data; p < last; p = end + 1) {
-        end = ngx_strlchr(p, last, ',');
-        end = end ? end : last;
-
-        item.data = p;
-        item.len = end - p;
-
-        if (ngx_mesh_registry_equal(&item, name)) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
@@ -347,7 +319,7 @@ ngx_mesh_record_dubbo_labels(ngx_mesh_record_url_t *url, ngx_pool_t *pool,
             name.len = dot - name.data;
 
             if (ngx_mesh_registry_is(&name, "default")
-                || ngx_mesh_record_listed(methods, &name))
+                || (methods && ngx_mesh_list_has(methods, &name)))
             {
                 continue;
             }

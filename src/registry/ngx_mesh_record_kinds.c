@@ -176,7 +176,7 @@ ngx_mesh_record_sofa_tag(ngx_mesh_record_consul_t *ctx, ngx_str_t *tag)
         s.data = tag->data;
         s.len = colon - tag->data;
 
-        if (version.len || ngx_mesh_registry_equal(&s, &ctx->s->sn.str)) {
+        if (version.len || ngx_mesh_equal(&s, &ctx->s->sn.str)) {
             return 1;
         }
     }
@@ -201,7 +201,7 @@ ngx_mesh_record_sofa(ngx_mesh_record_consul_t *ctx, ngx_str_t *tag,
     s.data = tag->data;
     s.len = colon - tag->data;
 
-    if (!ngx_mesh_registry_equal(&s, &ctx->s->sn.str)) {
+    if (!ngx_mesh_equal(&s, &ctx->s->sn.str)) {
         return ngx_mesh_record_note(ctx, "it is of another interface than its "
                                     "service is named after, which SOFARPC's "
                                     "\"consulServiceName\" makes", NULL);

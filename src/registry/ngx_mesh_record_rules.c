@@ -270,14 +270,14 @@ ngx_mesh_record_rule_match(ngx_mesh_record_rule_t *rule,
         ngx_str_set(&name, "application");
         app = ngx_mesh_record_rule_label(ep, &name);
 
-        if (app == NULL || !ngx_mesh_registry_equal(app, &rule->application)) {
+        if (app == NULL || !ngx_mesh_equal(app, &rule->application)) {
             return 0;
         }
     }
 
     return rule->any
-           || (ngx_mesh_registry_equal(&rule->group, &record->group)
-               && ngx_mesh_registry_equal(&rule->version, &record->version));
+           || (ngx_mesh_equal(&rule->group, &record->group)
+               && ngx_mesh_equal(&rule->version, &record->version));
 }
 
 
@@ -332,8 +332,7 @@ ngx_mesh_record_rule_side(ngx_mesh_record_rule_t *rule,
     }
 
     return rule->host.len == 0
-           || (provider && ngx_mesh_registry_equal(&rule->host,
-                                                   &record->ep.host));
+           || (provider && ngx_mesh_equal(&rule->host, &record->ep.host));
 }
 
 
@@ -365,8 +364,8 @@ ngx_mesh_record_rule_address(ngx_str_t *list, ngx_mesh_endpoint_t *ep)
         item.data = p;
         item.len = end - p;
 
-        if (ngx_mesh_registry_equal(&item, &ep->name)
-            || ngx_mesh_registry_equal(&item, &ep->host)
+        if (ngx_mesh_equal(&item, &ep->name)
+            || ngx_mesh_equal(&item, &ep->host)
             || ngx_mesh_registry_is(&item, "0.0.0.0")
             || ngx_mesh_registry_is(&item, "0.0.0.0:*"))
         {
@@ -377,7 +376,7 @@ ngx_mesh_record_rule_address(ngx_str_t *list, ngx_mesh_endpoint_t *ep)
             item.data += 8;
             item.len -= 8;
 
-            if (ngx_mesh_registry_equal(&item, &own)) {
+            if (ngx_mesh_equal(&item, &own)) {
                 return 1;
             }
         }
@@ -412,7 +411,7 @@ ngx_mesh_record_rule_conditions(ngx_mesh_record_rule_t *rule,
 
         value = ngx_mesh_record_rule_label(ep, &name);
 
-        if (value == NULL || !ngx_mesh_registry_equal(value, &param[i].value)) {
+        if (value == NULL || !ngx_mesh_equal(value, &param[i].value)) {
             return 0;
         }
     }
@@ -427,7 +426,7 @@ ngx_mesh_record_rule_label(ngx_mesh_endpoint_t *ep, ngx_str_t *key)
     ngx_uint_t  i;
 
     for (i = 0; i < ep->nlabels; i++) {
-        if (ngx_mesh_registry_equal(&ep->labels[i].key, key)) {
+        if (ngx_mesh_equal(&ep->labels[i].key, key)) {
             return &ep->labels[i].value;
         }
     }

@@ -392,7 +392,7 @@ ngx_mesh_redis_addresses(ngx_mesh_redis_sub_t *sub, ngx_array_t *addresses)
     for (i = 0; i < service->nendpoints && rc == NGX_OK; i++) {
         ep = &service->endpoints[i];
 
-        if (!ngx_mesh_registry_equal(&ep->owner, owner)) {
+        if (!ngx_mesh_equal(&ep->owner, owner)) {
             continue;
         }
 

@@ -371,7 +371,7 @@ ngx_mesh_redis_push(ngx_mesh_resp_t *resp, ngx_str_t *channel,
     redis = resp->data;
     root = &redis->conf->root;
 
-    if (ngx_mesh_registry_equal(channel, &redis->channel)) {
+    if (ngx_mesh_equal(channel, &redis->channel)) {
         n = ngx_atoi(message->data, message->len);
 
         if (n != NGX_ERROR) {
@@ -410,7 +410,7 @@ ngx_mesh_redis_push(ngx_mesh_resp_t *resp, ngx_str_t *channel,
     sub = s->data;
 
     for (i = 0; i < NGX_MESH_REDIS_CATEGORIES; i++) {
-        if (ngx_mesh_registry_equal(&sub->keys[i], channel)) {
+        if (ngx_mesh_equal(&sub->keys[i], channel)) {
             ngx_mesh_redis_hint(sub, i, message);
             return;
         }

@@ -168,7 +168,7 @@ ngx_mesh_redis_sentinel_found(ngx_mesh_redis_t *redis, ngx_str_t *host,
         /* what was subscribed to before may have come to nothing */
 
         if (redis->state == NGX_MESH_REDIS_UP
-            && !ngx_mesh_registry_equal(&redis->master.url, &url))
+            && !ngx_mesh_equal(&redis->master.url, &url))
         {
             ngx_mesh_redis_fail(redis, NGX_MESH_RESP_TRANSIENT,
                                 "Sentinel has another master now: %V", &url);

@@ -417,8 +417,7 @@ ngx_mesh_source_info(ngx_uint_t n, ngx_pool_t *pool,
     for (i = 0; i < source->addrs.nelts; i++) {
 
         if (info->nurls == 0
-            || !ngx_mesh_registry_equal(&info->urls[info->nurls - 1],
-                                        &addr[i].url))
+            || !ngx_mesh_equal(&info->urls[info->nurls - 1], &addr[i].url))
         {
             info->urls[info->nurls++] = addr[i].url;
         }

@@ -145,9 +145,7 @@ ngx_mesh_source_create(ngx_conf_t *cf, ngx_mesh_core_conf_t *ccf,
     for (i = 0; ngx_mesh_source_types[i]; i++) {
         type = ngx_mesh_source_types[i];
 
-        if (type->name.len == name->len
-            && ngx_strncmp(type->name.data, name->data, name->len) == 0)
-        {
+        if (ngx_mesh_equal(&type->name, name)) {
             break;
         }
     }
@@ -622,9 +620,7 @@ ngx_mesh_source_name(ngx_conf_t *cf, ngx_mesh_core_conf_t *ccf,
 
     for (i = 0; i < ccf->sources->nelts - 1; i++) {
 
-        if (other[i].name.len == name->len
-            && ngx_strncmp(other[i].name.data, name->data, name->len) == 0)
-        {
+        if (ngx_mesh_equal(&other[i].name, name)) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "there is another registry \"%V\", give one "
                                "of them a \"name=\"", name);
@@ -874,16 +870,14 @@ ngx_mesh_source_named(ngx_mesh_core_conf_t *ccf, ngx_mesh_service_t *service,
     n = ccf->sources ? ccf->sources->nelts : 0;
     list = service->registries;
 
-    if (list.len == 3 && ngx_strncmp(list.data, "off", 3) == 0) {
+    if (ngx_mesh_registry_is(&list, "off")) {
         return NGX_OK;
     }
 
-    while (ngx_mesh_discovery_part(&list, &name)) {
+    while (ngx_mesh_list_part(&list, &name)) {
 
         for (i = 0; i < n; i++) {
-            if (source[i].name.len == name.len
-                && ngx_strncmp(source[i].name.data, name.data, name.len) == 0)
-            {
+            if (ngx_mesh_equal(&source[i].name, &name)) {
                 break;
             }
         }

@@ -287,7 +287,7 @@ ngx_mesh_apply_removals(ngx_mesh_store_t *store, ngx_mesh_apply_t *apply)
     for (i = 0; i < items[1].nelts; i++) {
 
         if (ngx_mesh_item_split(&item[i].key, &key, &id, &owner) == NGX_OK
-            && ngx_mesh_table_equal(&owner, &ngx_mesh_owner_config)
+            && ngx_mesh_equal(&owner, &ngx_mesh_owner_config)
             && !ngx_mesh_apply_has(apply, &item[i])
             && ngx_mesh_apply_remove(apply, &item[i]) != NGX_OK)
         {
@@ -300,7 +300,7 @@ ngx_mesh_apply_removals(ngx_mesh_store_t *store, ngx_mesh_apply_t *apply)
     for (i = 0; i < items[0].nelts; i++) {
 
         if (ngx_mesh_item_service_read(&item[i], &service) == NGX_OK
-            && ngx_mesh_table_equal(&service.owner, &ngx_mesh_owner_config)
+            && ngx_mesh_equal(&service.owner, &ngx_mesh_owner_config)
             && !ngx_mesh_apply_has(apply, &item[i])
             && ngx_mesh_apply_gone(apply, &item[i], items) != NGX_OK)
         {
@@ -313,7 +313,7 @@ ngx_mesh_apply_removals(ngx_mesh_store_t *store, ngx_mesh_apply_t *apply)
     for (i = 0; i < items[3].nelts; i++) {
 
         if (ngx_mesh_item_route_read(&item[i], &rule, apply->pool) == NGX_OK
-            && ngx_mesh_table_equal(&rule.owner, &ngx_mesh_owner_config)
+            && ngx_mesh_equal(&rule.owner, &ngx_mesh_owner_config)
             && !ngx_mesh_apply_has(apply, &item[i])
             && ngx_mesh_apply_remove(apply, &item[i]) != NGX_OK)
         {
@@ -343,12 +343,12 @@ ngx_mesh_apply_gone(ngx_mesh_apply_t *apply, ngx_mesh_store_item_t *item,
          i++)
     {
         if (ngx_mesh_item_split(&inside[i].key, &key, &id, &owner) != NGX_OK
-            || !ngx_mesh_table_equal(&key, &item->key))
+            || !ngx_mesh_equal(&key, &item->key))
         {
             break;
         }
 
-        if (!ngx_mesh_table_equal(&owner, &ngx_mesh_owner_config)) {
+        if (!ngx_mesh_equal(&owner, &ngx_mesh_owner_config)) {
             op = ngx_array_push(&apply->ops);
             if (op == NULL) {
                 return NGX_ERROR;
@@ -365,7 +365,7 @@ ngx_mesh_apply_gone(ngx_mesh_apply_t *apply, ngx_mesh_store_item_t *item,
          i++)
     {
         if (ngx_mesh_item_split(&inside[i].key, &key, &id, &owner) != NGX_OK
-            || !ngx_mesh_table_equal(&key, &item->key))
+            || !ngx_mesh_equal(&key, &item->key))
         {
             break;
         }

@@ -372,7 +372,7 @@ ngx_mesh_item_endpoint_size(ngx_mesh_endpoint_t *ep)
 
     size = sizeof(ngx_mesh_item_endpoint_t)
            + ep->nlabels * sizeof(ngx_mesh_item_label_t)
-           + (ngx_mesh_table_equal(&ep->id, &ep->name) ? 0 : ep->name.len)
+           + (ngx_mesh_equal(&ep->id, &ep->name) ? 0 : ep->name.len)
            + ep->host.len + ep->protocol.len + ep->zone.len;
 
     if (ngx_mesh_item_endpoint_version(ep) == NGX_MESH_ITEM_VERSION2) {
@@ -404,7 +404,7 @@ ngx_mesh_item_endpoint_write(u_char *p, ngx_mesh_endpoint_t *ep)
     e.max_fails = (uint32_t) ep->max_fails;
     e.fail_timeout = (uint32_t) ep->fail_timeout;
     e.slow_start = (uint32_t) ep->slow_start;
-    e.string[0] = ngx_mesh_table_equal(&ep->id, &ep->name)
+    e.string[0] = ngx_mesh_equal(&ep->id, &ep->name)
                   ? 0 : (uint32_t) ep->name.len;
     e.string[1] = (uint32_t) ep->host.len;
     e.string[2] = (uint32_t) ep->protocol.len;
@@ -728,8 +728,8 @@ ngx_mesh_item_leave_service(ngx_mesh_store_op_t *op,
         return NGX_ERROR;
     }
 
-    if (ngx_mesh_table_equal(owner, &ngx_mesh_owner_config)
-        || ngx_mesh_table_equal(owner, &ngx_mesh_owner_api))
+    if (ngx_mesh_equal(owner, &ngx_mesh_owner_config)
+        || ngx_mesh_equal(owner, &ngx_mesh_owner_api))
     {
         plain = service;
 

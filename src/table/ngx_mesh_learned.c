@@ -60,8 +60,8 @@ ngx_mesh_learned_owner(ngx_mesh_store_item_t *item, ngx_str_t *owner)
         return 0;
     }
 
-    return !ngx_mesh_table_equal(owner, &ngx_mesh_owner_config)
-           && !ngx_mesh_table_equal(owner, &ngx_mesh_owner_api);
+    return !ngx_mesh_equal(owner, &ngx_mesh_owner_config)
+           && !ngx_mesh_equal(owner, &ngx_mesh_owner_api);
 }
 
 

@@ -599,7 +599,7 @@ ngx_mesh_live_fill(ngx_mesh_live_read_t *read, ngx_mesh_store_item_t *item,
     for (n = i;
          n < items->nelts
          && ngx_mesh_item_split(&inside[n].key, &key, &id, &owner) == NGX_OK
-         && ngx_mesh_table_equal(&key, &item->key);
+         && ngx_mesh_equal(&key, &item->key);
          n++)
     {
         /* void */
@@ -695,7 +695,7 @@ ngx_mesh_live_endpoint(ngx_mesh_live_read_t *read, ngx_mesh_store_item_t *item,
     /* several owners may know of it */
 
     if (service->nendpoints
-        && ngx_mesh_table_equal(&ep[-1].id, &ep->id))
+        && ngx_mesh_equal(&ep[-1].id, &ep->id))
     {
         if (ngx_mesh_live_better(ep, &ep[-1])) {
             ep[-1] = *ep;
@@ -740,8 +740,8 @@ ngx_mesh_live_better(ngx_mesh_endpoint_t *ep, ngx_mesh_endpoint_t *than)
 static ngx_uint_t
 ngx_mesh_live_rank(ngx_str_t *owner)
 {
-    return ngx_mesh_table_equal(owner, &ngx_mesh_owner_config) ? 0
-           : ngx_mesh_table_equal(owner, &ngx_mesh_owner_api) ? 1 : 2;
+    return ngx_mesh_equal(owner, &ngx_mesh_owner_config) ? 0
+           : ngx_mesh_equal(owner, &ngx_mesh_owner_api) ? 1 : 2;
 }
 
 

@@ -60,7 +60,7 @@ ngx_mesh_item_route_read(ngx_mesh_store_item_t *item, ngx_mesh_rule_t *rule,
     rc = ngx_mesh_rule_read(&item->value, rule, pool);
 
     if (rc == NGX_OK
-        && !ngx_mesh_table_equal(&rule->owner, &ngx_mesh_owner_config))
+        && !ngx_mesh_equal(&rule->owner, &ngx_mesh_owner_config))
     {
         rule->order = item->created;
     }

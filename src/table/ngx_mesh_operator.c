@@ -59,7 +59,7 @@ ngx_mesh_operator_owns(ngx_mesh_store_item_t *item)
         return 0;
     }
 
-    return ngx_mesh_table_equal(&owner, &ngx_mesh_owner_api);
+    return ngx_mesh_equal(&owner, &ngx_mesh_owner_api);
 }
 
 

@@ -296,7 +296,7 @@ ngx_mesh_part_remove(ngx_mesh_part_t *part, ngx_mesh_store_item_t *item,
          low < there->nelts
          && inside[low].type == NGX_MESH_ITEM_ENDPOINT
          && ngx_mesh_item_split(&inside[low].key, &key, &id, &owner) == NGX_OK
-         && ngx_mesh_table_equal(&key, &item->key);
+         && ngx_mesh_equal(&key, &item->key);
          low++)
     {
         if (!part->owns(&inside[low])) {

@@ -250,7 +250,7 @@ ngx_mesh_table_iface(ngx_mesh_table_t *table, ngx_str_t *name, uint32_t hash)
          iface;
          iface = iface->next)
     {
-        if (iface->hash == hash && ngx_mesh_table_equal(&iface->name, name)) {
+        if (iface->hash == hash && ngx_mesh_equal(&iface->name, name)) {
             return iface;
         }
     }
@@ -274,9 +274,9 @@ ngx_mesh_table_lookup(ngx_mesh_table_t *table, ngx_str_t *group,
         service = node->service;
 
         if (node->hash == hash
-            && ngx_mesh_table_equal(&service->interface, interface)
-            && ngx_mesh_table_equal(&service->group, group)
-            && ngx_mesh_table_equal(&service->version, version))
+            && ngx_mesh_equal(&service->interface, interface)
+            && ngx_mesh_equal(&service->group, group)
+            && ngx_mesh_equal(&service->version, version))
         {
             return service;
         }
@@ -675,7 +675,7 @@ ngx_mesh_table_name(ngx_mesh_table_t *table, ngx_str_t *name)
     for (i = ngx_mesh_table_hash(name); /* void */ ; i++) {
         n = table->names[i & (table->nnames - 1)];
 
-        if (n == 0 || ngx_mesh_table_equal(&rules[n - 1]->name, name)) {
+        if (n == 0 || ngx_mesh_equal(&rules[n - 1]->name, name)) {
             return &table->names[i & (table->nnames - 1)];
         }
     }

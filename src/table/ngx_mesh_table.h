@@ -187,6 +187,57 @@ ngx_uint_t ngx_mesh_live_grouped(ngx_str_t *interface);
 ngx_int_t ngx_mesh_live_rules(ngx_mesh_rules_t **set);
 
 
+static ngx_inline ngx_uint_t
+ngx_mesh_equal(const ngx_str_t *a, const ngx_str_t *b)
+{
+    return a->len == b->len
+           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
+}
+
+
+/* takes the first of names with commas between them, as "registries", off the
+   list; 0: there is none */
+
+static ngx_inline ngx_uint_t
+ngx_mesh_list_part(ngx_str_t *list, ngx_str_t *part)
+{
+    u_char  *p;
+
+    while (list->len) {
+        p = ngx_strlchr(list->data, list->data + list->len, ',');
+
+        part->data = list->data;
+        part->len = p ? (size_t) (p - list->data) : list->len;
+
+        list->data += part->len + (p ? 1 : 0);
+        list->len -= part->len + (p ? 1 : 0);
+
+        if (part->len) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_inline ngx_uint_t
+ngx_mesh_list_has(const ngx_str_t *list, const ngx_str_t *name)
+{
+    ngx_str_t  rest, part;
+
+    rest = *list;
+
+    while (ngx_mesh_list_part(&rest, &part)) {
+        if (ngx_mesh_equal(&part, name)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* ms since 1970, what "started", "until" and the like are compared with */
 
 static ngx_inline uint64_t

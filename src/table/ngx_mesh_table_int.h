@@ -38,14 +38,6 @@ ngx_int_t ngx_mesh_apply(ngx_mesh_store_t *store, ngx_mesh_table_t *table,
 
 
 static ngx_inline ngx_uint_t
-ngx_mesh_table_equal(ngx_str_t *a, ngx_str_t *b)
-{
-    return a->len == b->len
-           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
-}
-
-
-static ngx_inline ngx_uint_t
 ngx_mesh_table_any(ngx_str_t *s)
 {
     return s->len == 1 && s->data[0] == '*';
@@ -65,7 +57,7 @@ ngx_mesh_table_no_version(ngx_str_t *s)
 static ngx_inline ngx_uint_t
 ngx_mesh_table_match(ngx_str_t *pattern, ngx_str_t *s)
 {
-    return ngx_mesh_table_any(pattern) || ngx_mesh_table_equal(pattern, s);
+    return ngx_mesh_table_any(pattern) || ngx_mesh_equal(pattern, s);
 }
 
 

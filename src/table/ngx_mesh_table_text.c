@@ -457,7 +457,7 @@ ngx_mesh_table_text_owner(ngx_str_t *name)
     row = count->owners.elts;
 
     for (i = 0; i < count->owners.nelts; i++) {
-        if (ngx_mesh_table_equal(&row[i].name, name)) {
+        if (ngx_mesh_equal(&row[i].name, name)) {
             return &row[i];
         }
     }

@@ -42,7 +42,6 @@ static ngx_uint_t ngx_mesh_want_source(ngx_mesh_want_source_t *source,
     ngx_mesh_want_read_t *read);
 static ngx_int_t ngx_mesh_want_listed(ngx_mesh_want_source_t *source,
     ngx_array_t *services);
-static ngx_uint_t ngx_mesh_want_among(ngx_str_t *names, ngx_str_t *name);
 static ngx_uint_t ngx_mesh_want_room(uint64_t *revision);
 static uint32_t *ngx_mesh_used_stamp(ngx_str_t *interface);
 
@@ -243,7 +242,7 @@ ngx_mesh_want_source(ngx_mesh_want_source_t *source,
 
         if (ngx_mesh_item_answer_read(&item[i], &interface, &registry, &answer)
             == NGX_OK
-            && ngx_mesh_table_equal(&registry, &source->name))
+            && ngx_mesh_equal(&registry, &source->name))
         {
             return answer.known ? NGX_MESH_WANT_SETTLED
                                 : NGX_MESH_WANT_PENDING;
@@ -283,14 +282,15 @@ ngx_mesh_want_listed(ngx_mesh_want_source_t *source, ngx_array_t *services)
     for (i = 0; i < services->nelts; i++) {
 
         if (ngx_mesh_item_service_read(&item[i], &service) != NGX_OK
-            || (!ngx_mesh_table_equal(&service.owner, &ngx_mesh_owner_config)
-                && !ngx_mesh_table_equal(&service.owner,
-                                         &ngx_mesh_owner_api)))
+            || (!ngx_mesh_equal(&service.owner, &ngx_mesh_owner_config)
+                && !ngx_mesh_equal(&service.owner, &ngx_mesh_owner_api)))
         {
             continue;
         }
 
-        if (ngx_mesh_want_among(&service.registries, &source->name)) {
+        if (service.registries.len == 0
+            || ngx_mesh_list_has(&service.registries, &source->name))
+        {
             return NGX_OK;
         }
 
@@ -298,37 +298,6 @@ ngx_mesh_want_listed(ngx_mesh_want_source_t *source, ngx_array_t *services)
     }
 
     return rc;
-}
-
-
-/* whether the name is among some by commas; none are all */
-
-static ngx_uint_t
-ngx_mesh_want_among(ngx_str_t *names, ngx_str_t *name)
-{
-    u_char  *p, *last, *comma;
-
-    if (names->len == 0) {
-        return 1;
-    }
-
-    last = names->data + names->len;
-
-    for (p = names->data; p < last; p = comma + 1) {
-        comma = ngx_strlchr(p, last, ',');
-
-        if (comma == NULL) {
-            comma = last;
-        }
-
-        if ((size_t) (comma - p) == name->len
-            && ngx_memcmp(p, name->data, name->len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
