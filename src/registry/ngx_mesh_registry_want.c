@@ -175,7 +175,7 @@ ngx_mesh_registry_once(ngx_array_t *ops)
 
     for (i = 0, n = 0; i < ops->nelts; i++) {
 
-        if (n == 0 || !ngx_mesh_registry_equal(&op[i].key, &op[n - 1].key)) {
+        if (n == 0 || !ngx_mesh_equal(&op[i].key, &op[n - 1].key)) {
             op[n++] = op[i];
         }
     }
