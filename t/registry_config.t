@@ -70,6 +70,9 @@ refused("$registry discovery=some;", 'invalid value "discovery=some" in '
         . '"registry" directive, it must be lazy, all or listed');
 refused("$registry max_watches=257;", 'invalid value "max_watches=257" in '
         . '"registry" directive, it must be a number from 1 to 256');
+refused('registry redis redis://127.0.0.1 max_watches=8;', 'invalid parameter '
+        . '"max_watches=8" in "registry redis", it is neither a URL as '
+        . '"redis://..." nor a known setting');
 refused("$registry idle=x;", 'invalid value "idle=x" in "registry" '
         . 'directive, it must be a time as "10m", at least 1s');
 refused("$registry protocol=none;", 'unknown protocol "none" in "registry", '

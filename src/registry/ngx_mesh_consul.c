@@ -153,7 +153,7 @@ ngx_mesh_consul_slots(ngx_mesh_consul_t *consul)
     pool = consul->pool;
     source = consul->source;
 
-    consul->nslots = source->max_watches;
+    consul->nslots = consul->conf->max_watches;
     consul->allowed = consul->nslots;
 
     consul->slots = ngx_pcalloc(pool, consul->nslots

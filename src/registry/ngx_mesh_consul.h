@@ -27,9 +27,8 @@ typedef struct {
     ngx_str_t                  query;        /* "&dc=..." */
     ngx_msec_t                 wait;
     ngx_msec_t                 stale;        /* 0: ask leaders only */
-    unsigned                   datacenter:1;
-    unsigned                   namespace:1;
-    unsigned                   partition:1;
+    ngx_uint_t                 max_watches;
+    ngx_uint_t                 places;       /* bits: which were given */
 } ngx_mesh_consul_conf_t;
 
 

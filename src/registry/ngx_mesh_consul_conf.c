@@ -12,13 +12,31 @@
 #define NGX_MESH_CONSUL_WAIT      55000
 #define NGX_MESH_CONSUL_WAIT_MAX  600000
 
+#define NGX_MESH_CONSUL_WATCH     64
+#define NGX_MESH_CONSUL_WATCHES   256            /* the agent has no more */
 
-static ngx_int_t ngx_mesh_consul_invalid(ngx_conf_t *cf, ngx_str_t *value,
-    char *right);
-static ngx_int_t ngx_mesh_consul_time(ngx_conf_t *cf, ngx_str_t *value,
-    size_t skip, ngx_msec_t max, ngx_msec_t *ms);
+
+static ngx_int_t ngx_mesh_consul_wait(ngx_conf_t *cf,
+    ngx_mesh_consul_conf_t *conf, ngx_str_t *value);
+static ngx_int_t ngx_mesh_consul_stale(ngx_conf_t *cf,
+    ngx_mesh_consul_conf_t *conf, ngx_str_t *value);
+static ngx_int_t ngx_mesh_consul_place(ngx_conf_t *cf,
+    ngx_mesh_consul_conf_t *conf, ngx_str_t *value);
 static ngx_int_t ngx_mesh_consul_query(ngx_conf_t *cf,
     ngx_mesh_consul_conf_t *conf, char *name, ngx_str_t *value, size_t skip);
+
+
+/* each may be given once */
+
+static struct {
+    char  *name;
+    char  *arg;                              /* in a request */
+} ngx_mesh_consul_places[] = {
+    { "datacenter=", "dc" },
+    { "namespace=", "ns" },
+    { "partition=", "partition" },
+    { NULL, NULL }
+};
 
 
 void *
@@ -32,6 +50,7 @@ ngx_mesh_consul_create(ngx_conf_t *cf)
     }
 
     conf->wait = NGX_MESH_CONSUL_WAIT;
+    conf->max_watches = NGX_MESH_CONSUL_WATCH;
 
     return conf;
 }
@@ -75,7 +94,7 @@ ngx_mesh_consul_param(ngx_conf_t *cf, ngx_mesh_source_t *source,
     if (ngx_strncmp(value->data, "token_file=", 11) == 0) {
 
         if (value->len == 11) {
-            return ngx_mesh_consul_invalid(cf, value, "a path");
+            return ngx_mesh_source_invalid(cf, value, "a path");
         }
 
         conf->token_file.data = value->data + 11;
@@ -92,94 +111,87 @@ ngx_mesh_consul_param(ngx_conf_t *cf, ngx_mesh_source_t *source,
     }
 
     if (ngx_strncmp(value->data, "wait=", 5) == 0) {
-        return ngx_mesh_consul_time(cf, value, 5, NGX_MESH_CONSUL_WAIT_MAX,
-                                    &conf->wait);
+        return ngx_mesh_consul_wait(cf, conf, value);
     }
 
     if (ngx_strncmp(value->data, "stale=", 6) == 0) {
-
-        if (ngx_strcmp(value->data + 6, "off") == 0) {
-            conf->stale = 0;
-            return NGX_OK;
-        }
-
-        return ngx_mesh_consul_time(cf, value, 6, NGX_MAX_INT32_VALUE,
-                                    &conf->stale);
+        return ngx_mesh_consul_stale(cf, conf, value);
     }
 
-    if (ngx_strncmp(value->data, "datacenter=", 11) == 0) {
-
-        if (conf->datacenter) {
-            return ngx_mesh_consul_invalid(cf, value, "given once");
-        }
-
-        conf->datacenter = 1;
-
-        return ngx_mesh_consul_query(cf, conf, "dc", value, 11);
+    if (ngx_strncmp(value->data, "max_watches=", 12) == 0) {
+        return ngx_mesh_source_number(cf, value, 12, 1,
+                                      NGX_MESH_CONSUL_WATCHES,
+                                      &conf->max_watches);
     }
 
-    if (ngx_strncmp(value->data, "namespace=", 10) == 0) {
-
-        if (conf->namespace) {
-            return ngx_mesh_consul_invalid(cf, value, "given once");
-        }
-
-        conf->namespace = 1;
-
-        return ngx_mesh_consul_query(cf, conf, "ns", value, 10);
-    }
-
-    if (ngx_strncmp(value->data, "partition=", 10) == 0) {
-
-        if (conf->partition) {
-            return ngx_mesh_consul_invalid(cf, value, "given once");
-        }
-
-        conf->partition = 1;
-
-        return ngx_mesh_consul_query(cf, conf, "partition", value, 10);
-    }
-
-    return NGX_DECLINED;
+    return ngx_mesh_consul_place(cf, conf, value);
 }
 
 
 static ngx_int_t
-ngx_mesh_consul_invalid(ngx_conf_t *cf, ngx_str_t *value, char *right)
+ngx_mesh_consul_wait(ngx_conf_t *cf, ngx_mesh_consul_conf_t *conf,
+    ngx_str_t *value)
 {
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid value \"%V\" in \"registry\" directive, "
-                       "it must be %s", value, right);
-
-    return NGX_ERROR;
-}
-
-
-static ngx_int_t
-ngx_mesh_consul_time(ngx_conf_t *cf, ngx_str_t *value, size_t skip,
-    ngx_msec_t max, ngx_msec_t *ms)
-{
-    ngx_int_t  n;
-    ngx_str_t  s;
-
-    s.data = value->data + skip;
-    s.len = value->len - skip;
-
-    n = ngx_parse_time(&s, 0);
-
-    if (skip == 5 && (n < 1000 || (ngx_msec_t) n > max)) {
-        return ngx_mesh_consul_invalid(cf, value,
+    if (ngx_mesh_source_time(value, 5, 1000, NGX_MESH_CONSUL_WAIT_MAX,
+                             &conf->wait)
+        != NGX_OK)
+    {
+        return ngx_mesh_source_invalid(cf, value,
                                        "a time from \"1s\" to \"10m\"");
     }
 
-    if (n < 1 || (ngx_msec_t) n > max) {
-        return ngx_mesh_consul_invalid(cf, value,
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_consul_stale(ngx_conf_t *cf, ngx_mesh_consul_conf_t *conf,
+    ngx_str_t *value)
+{
+    if (ngx_strcmp(value->data + 6, "off") == 0) {
+        conf->stale = 0;
+        return NGX_OK;
+    }
+
+    if (ngx_mesh_source_time(value, 6, 1, NGX_MAX_INT32_VALUE, &conf->stale)
+        != NGX_OK)
+    {
+        return ngx_mesh_source_invalid(cf, value,
                                        "a time as \"200ms\", or \"off\"");
     }
 
-    *ms = n;
-
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_consul_place(ngx_conf_t *cf, ngx_mesh_consul_conf_t *conf,
+    ngx_str_t *value)
+{
+    size_t      len;
+    ngx_uint_t  i;
+
+    for (i = 0; ngx_mesh_consul_places[i].name; i++) {
+
+        len = ngx_strlen(ngx_mesh_consul_places[i].name);
+
+        if (ngx_strncmp(value->data, ngx_mesh_consul_places[i].name, len)
+            != 0)
+        {
+            continue;
+        }
+
+        if (conf->places & ((ngx_uint_t) 1 << i)) {
+            return ngx_mesh_source_invalid(cf, value, "given once");
+        }
+
+        conf->places |= (ngx_uint_t) 1 << i;
+
+        return ngx_mesh_consul_query(cf, conf, ngx_mesh_consul_places[i].arg,
+                                     value, len);
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -196,7 +208,7 @@ ngx_mesh_consul_query(ngx_conf_t *cf, ngx_mesh_consul_conf_t *conf,
     len = value->len - skip;
 
     if (len == 0) {
-        return ngx_mesh_consul_invalid(cf, value, "followed by a name");
+        return ngx_mesh_source_invalid(cf, value, "followed by a name");
     }
 
     size = conf->query.len + sizeof("&=") - 1 + ngx_strlen(name) + len

@@ -90,7 +90,6 @@ struct ngx_mesh_source_s {
     ngx_array_t                addrs;        /* ngx_mesh_source_addr_t */
     ngx_uint_t                 discovery;    /* NGX_MESH_DISCOVERY_* */
     ngx_uint_t                 max_services;
-    ngx_uint_t                 max_watches;
     ngx_msec_t                 idle;         /* lazy ones unused so long are
                                                 unsubscribed */
     ngx_str_t                  protocol;     /* of plain services, or empty */
@@ -203,6 +202,30 @@ typedef ngx_uint_t (*ngx_mesh_pending_pt)(ngx_str_t *interface);
 
 ngx_int_t ngx_mesh_reconcile_orphans(ngx_mesh_core_conf_t *ccf,
     ngx_mesh_stray_pt stray, ngx_mesh_pending_pt pending);
+
+
+/* ngx_mesh_source_param.c: parameters of "registry", while it is read */
+
+/* one that all kinds have; NGX_DECLINED: it is none of these */
+ngx_int_t ngx_mesh_source_param(ngx_conf_t *cf, ngx_mesh_source_t *source,
+    ngx_str_t *value);
+
+/* logs what a value must be, and returns NGX_ERROR */
+ngx_int_t ngx_mesh_source_invalid(ngx_conf_t *cf, ngx_str_t *value,
+    char *right);
+
+/* what follows "NAME="; NGX_DECLINED: it is another parameter; NGX_ERROR:
+   nothing does, which was logged */
+ngx_int_t ngx_mesh_source_string(ngx_conf_t *cf, ngx_str_t *value, char *name,
+    ngx_str_t *s);
+
+/* behind so many bytes; NGX_ERROR was logged */
+ngx_int_t ngx_mesh_source_number(ngx_conf_t *cf, ngx_str_t *value, size_t skip,
+    ngx_uint_t min, ngx_uint_t max, ngx_uint_t *number);
+
+/* the same; NGX_DECLINED: it is none, or not in these bounds */
+ngx_int_t ngx_mesh_source_time(ngx_str_t *value, size_t skip, ngx_msec_t min,
+    ngx_msec_t max, ngx_msec_t *ms);
 
 
 /* ngx_mesh_source.c: what is known of a source, in the zone */

@@ -13,16 +13,51 @@
 #define NGX_MESH_REDIS_TIMEOUT  3000
 
 
+typedef struct {
+    char        *name;
+    size_t       offset;
+    ngx_msec_t   min;
+    ngx_msec_t   max;
+} ngx_mesh_redis_time_t;
+
+
 static ngx_int_t ngx_mesh_redis_user(ngx_conf_t *cf,
     ngx_mesh_redis_conf_t *rcf, ngx_str_t *url);
 static ngx_int_t ngx_mesh_redis_db(ngx_conf_t *cf, ngx_mesh_redis_conf_t *rcf,
     ngx_str_t *url, ngx_str_t *path);
-static ngx_int_t ngx_mesh_redis_time(ngx_conf_t *cf, ngx_str_t *value,
-    size_t skip, ngx_msec_t min, ngx_msec_t max, ngx_msec_t *ms);
+static ngx_int_t ngx_mesh_redis_string(ngx_conf_t *cf,
+    ngx_mesh_redis_conf_t *rcf, ngx_str_t *value);
+static ngx_int_t ngx_mesh_redis_time(ngx_conf_t *cf,
+    ngx_mesh_redis_conf_t *rcf, ngx_str_t *value);
 static ngx_int_t ngx_mesh_redis_root(ngx_conf_t *cf,
     ngx_mesh_redis_conf_t *rcf, ngx_str_t *value);
 static ngx_int_t ngx_mesh_redis_ports(ngx_conf_t *cf,
     ngx_mesh_source_t *source);
+
+
+static struct {
+    char        *name;
+    size_t       offset;
+    ngx_uint_t   file;
+} ngx_mesh_redis_strings[] = {
+    { "username=", offsetof(ngx_mesh_redis_conf_t, username), 0 },
+    { "password_file=", offsetof(ngx_mesh_redis_conf_t, password_file), 1 },
+    { "sentinel=", offsetof(ngx_mesh_redis_conf_t, sentinel), 0 },
+    { "sentinel_username=",
+      offsetof(ngx_mesh_redis_conf_t, sentinel_username), 0 },
+    { "sentinel_password_file=",
+      offsetof(ngx_mesh_redis_conf_t, sentinel_password_file), 1 },
+    { NULL, 0, 0 }
+};
+
+
+static ngx_mesh_redis_time_t  ngx_mesh_redis_times[] = {
+    { "session=", offsetof(ngx_mesh_redis_conf_t, session), 1000, 86400000 },
+    { "refresh=", offsetof(ngx_mesh_redis_conf_t, refresh), 100, 3600000 },
+    { "ping=", offsetof(ngx_mesh_redis_conf_t, ping), 100, 60000 },
+    { "timeout=", offsetof(ngx_mesh_redis_conf_t, timeout), 100, 60000 },
+    { NULL, 0, 0, 0 }
+};
 
 
 void *
@@ -112,10 +147,7 @@ ngx_mesh_redis_user(ngx_conf_t *cf, ngx_mesh_redis_conf_t *rcf,
     ngx_unescape_uri(&dst, &p, n, 0);
     user.len = dst - user.data;
 
-    if (rcf->username.len
-        && (rcf->username.len != user.len
-            || ngx_memcmp(rcf->username.data, user.data, user.len) != 0))
-    {
+    if (rcf->username.len && !ngx_mesh_equal(&rcf->username, &user)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "users \"%V\" and \"%V\" in one \"registry "
                            "redis\", it must be one", &rcf->username, &user);
@@ -164,68 +196,19 @@ ngx_int_t
 ngx_mesh_redis_param(ngx_conf_t *cf, ngx_mesh_source_t *source,
     ngx_str_t *value)
 {
-    size_t                  len;
-    ngx_uint_t              i;
+    ngx_int_t               rc;
     ngx_mesh_redis_conf_t  *rcf;
 
     rcf = source->conf;
 
-    struct {
-        char        *name;
-        ngx_str_t   *string;
-        ngx_uint_t   file;
-    } strings[] = {
-        { "username=", &rcf->username, 0 },
-        { "password_file=", &rcf->password_file, 1 },
-        { "sentinel=", &rcf->sentinel, 0 },
-        { "sentinel_username=", &rcf->sentinel_username, 0 },
-        { "sentinel_password_file=", &rcf->sentinel_password_file, 1 },
-        { NULL, NULL, 0 }
-    };
+    rc = ngx_mesh_redis_string(cf, rcf, value);
 
-    struct {
-        char        *name;
-        ngx_msec_t  *ms;
-        ngx_msec_t   min;
-        ngx_msec_t   max;
-    } times[] = {
-        { "session=", &rcf->session, 1000, 86400000 },
-        { "refresh=", &rcf->refresh, 100, 3600000 },
-        { "ping=", &rcf->ping, 100, 60000 },
-        { "timeout=", &rcf->timeout, 100, 60000 },
-        { NULL, NULL, 0, 0 }
-    };
-
-    for (i = 0; strings[i].name; i++) {
-        len = ngx_strlen(strings[i].name);
-
-        if (ngx_strncmp(value->data, strings[i].name, len) != 0) {
-            continue;
-        }
-
-        if (value->len == len) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid value \"%V\" in \"registry\" "
-                               "directive, it must be followed by a value",
-                               value);
-            return NGX_ERROR;
-        }
-
-        strings[i].string->data = value->data + len;
-        strings[i].string->len = value->len - len;
-
-        return strings[i].file ? ngx_conf_full_name(cf->cycle,
-                                                    strings[i].string, 1)
-                               : NGX_OK;
+    if (rc == NGX_DECLINED) {
+        rc = ngx_mesh_redis_time(cf, rcf, value);
     }
 
-    for (i = 0; times[i].name; i++) {
-        len = ngx_strlen(times[i].name);
-
-        if (ngx_strncmp(value->data, times[i].name, len) == 0) {
-            return ngx_mesh_redis_time(cf, value, len, times[i].min,
-                                       times[i].max, times[i].ms);
-        }
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     if (ngx_strncmp(value->data, "root=", 5) == 0) {
@@ -245,28 +228,63 @@ ngx_mesh_redis_param(ngx_conf_t *cf, ngx_mesh_source_t *source,
 
 
 static ngx_int_t
-ngx_mesh_redis_time(ngx_conf_t *cf, ngx_str_t *value, size_t skip,
-    ngx_msec_t min, ngx_msec_t max, ngx_msec_t *ms)
+ngx_mesh_redis_string(ngx_conf_t *cf, ngx_mesh_redis_conf_t *rcf,
+    ngx_str_t *value)
 {
-    ngx_int_t  n;
-    ngx_str_t  s;
+    ngx_int_t    rc;
+    ngx_str_t   *s;
+    ngx_uint_t   i;
 
-    s.data = value->data + skip;
-    s.len = value->len - skip;
+    for (i = 0; ngx_mesh_redis_strings[i].name; i++) {
 
-    n = ngx_parse_time(&s, 0);
+        s = (ngx_str_t *) ((u_char *) rcf + ngx_mesh_redis_strings[i].offset);
 
-    if (n == NGX_ERROR || (ngx_msec_t) n < min || (ngx_msec_t) n > max) {
+        rc = ngx_mesh_source_string(cf, value, ngx_mesh_redis_strings[i].name,
+                                    s);
+
+        if (rc == NGX_OK && ngx_mesh_redis_strings[i].file) {
+            rc = ngx_conf_full_name(cf->cycle, s, 1);
+        }
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_mesh_redis_time(ngx_conf_t *cf, ngx_mesh_redis_conf_t *rcf,
+    ngx_str_t *value)
+{
+    size_t                  len;
+    ngx_msec_t             *ms;
+    ngx_mesh_redis_time_t  *t;
+
+    for (t = ngx_mesh_redis_times; t->name; t++) {
+
+        len = ngx_strlen(t->name);
+
+        if (ngx_strncmp(value->data, t->name, len) != 0) {
+            continue;
+        }
+
+        ms = (ngx_msec_t *) ((u_char *) rcf + t->offset);
+
+        if (ngx_mesh_source_time(value, len, t->min, t->max, ms) == NGX_OK) {
+            return NGX_OK;
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"registry\" directive, "
-                           "it must be a time from %Mms to %Ms", value, min,
-                           max / 1000);
+                           "it must be a time from %Mms to %Ms", value,
+                           t->min, t->max / 1000);
         return NGX_ERROR;
     }
 
-    *ms = n;
-
-    return NGX_OK;
+    return NGX_DECLINED;
 }
 
 

@@ -15,10 +15,7 @@
 
 
 #define NGX_MESH_SOURCE_MAX_SERVICES  10000
-#define NGX_MESH_SOURCE_MAX_WATCHES   64
-#define NGX_MESH_SOURCE_WATCHES       256        /* the agent has no more */
 #define NGX_MESH_SOURCE_IDLE          600000
-#define NGX_MESH_SOURCE_IDLE_MIN      1000       /* use is known by seconds */
 
 #define NGX_MESH_GUARD_SHARE          50
 #define NGX_MESH_GUARD_MIN            3
@@ -38,22 +35,16 @@ static ngx_int_t ngx_mesh_source_addrs(ngx_conf_t *cf,
     ngx_mesh_source_t *source, ngx_url_t *u, ngx_str_t *url, ngx_uint_t ssl);
 static ngx_mesh_source_addr_t *ngx_mesh_source_known(
     ngx_mesh_source_t *source, ngx_addr_t *addr, ngx_uint_t n);
-static ngx_int_t ngx_mesh_source_param(ngx_conf_t *cf,
-    ngx_mesh_source_t *source, ngx_str_t *value);
-static ngx_int_t ngx_mesh_source_discovery(ngx_conf_t *cf,
-    ngx_mesh_source_t *source, ngx_str_t *value);
-static ngx_int_t ngx_mesh_source_idle(ngx_conf_t *cf,
-    ngx_mesh_source_t *source, ngx_str_t *value);
-static ngx_int_t ngx_mesh_source_verify(ngx_conf_t *cf,
-    ngx_mesh_source_t *source, ngx_str_t *value);
-static ngx_int_t ngx_mesh_source_number(ngx_conf_t *cf, ngx_str_t *value,
-    size_t skip, ngx_uint_t min, ngx_uint_t max, ngx_uint_t *number);
 static ngx_int_t ngx_mesh_source_complete(ngx_conf_t *cf,
     ngx_mesh_core_conf_t *ccf, ngx_mesh_source_t *source);
 static ngx_int_t ngx_mesh_source_name(ngx_conf_t *cf,
     ngx_mesh_core_conf_t *ccf, ngx_mesh_source_t *source);
-#if (NGX_SSL)
 static ngx_int_t ngx_mesh_source_ssl(ngx_conf_t *cf,
+    ngx_mesh_source_t *source);
+#if (NGX_SSL)
+static ngx_int_t ngx_mesh_source_ssl_ctx(ngx_conf_t *cf,
+    ngx_mesh_source_t *source);
+static ngx_int_t ngx_mesh_source_ssl_trust(ngx_conf_t *cf,
     ngx_mesh_source_t *source);
 #endif
 static ngx_int_t ngx_mesh_source_provided(ngx_mesh_core_conf_t *ccf,
@@ -67,21 +58,6 @@ static ngx_mesh_source_type_t  *ngx_mesh_source_types[] = {
     &ngx_mesh_redis_type,
     NULL
 };
-
-
-static ngx_int_t
-ngx_mesh_source_invalid(ngx_conf_t *cf, ngx_str_t *value, char *right)
-{
-    ngx_str_t  *name;
-
-    name = cf->args->elts;
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid value \"%V\" in \"%V\" directive, "
-                       "it must be %s", value, name, right);
-
-    return NGX_ERROR;
-}
 
 
 char *
@@ -181,7 +157,6 @@ ngx_mesh_source_create(ngx_conf_t *cf, ngx_mesh_core_conf_t *ccf,
     source->name = type->name;
     source->discovery = NGX_MESH_DISCOVERY_LAZY;
     source->max_services = NGX_MESH_SOURCE_MAX_SERVICES;
-    source->max_watches = NGX_MESH_SOURCE_MAX_WATCHES;
     source->idle = NGX_MESH_SOURCE_IDLE;
     source->ssl_verify = 1;
 
@@ -389,172 +364,6 @@ ngx_mesh_source_known(ngx_mesh_source_t *source, ngx_addr_t *addr,
 }
 
 
-/* NGX_DECLINED: it is none of those all kinds have */
-
-static ngx_int_t
-ngx_mesh_source_param(ngx_conf_t *cf, ngx_mesh_source_t *source,
-    ngx_str_t *value)
-{
-    ngx_str_t    s;
-    ngx_uint_t   i;
-
-    struct {
-        char        *name;
-        ngx_str_t   *string;
-        ngx_uint_t   ssl;
-    } strings[] = {
-        { "name=", &source->name, 0 },
-        { "protocol=", &source->protocol, 0 },
-        { "trusted_certificate=", &source->trusted_certificate, 1 },
-        { "certificate=", &source->certificate, 1 },
-        { "certificate_key=", &source->certificate_key, 1 },
-        { "ssl_name=", &source->ssl_name, 1 },
-        { NULL, NULL, 0 }
-    };
-
-    for (i = 0; strings[i].name; i++) {
-
-        s.len = ngx_strlen(strings[i].name);
-
-        if (ngx_strncmp(value->data, strings[i].name, s.len) != 0) {
-            continue;
-        }
-
-        if (value->len == s.len) {
-            return ngx_mesh_source_invalid(cf, value, "followed by a value");
-        }
-
-        strings[i].string->data = value->data + s.len;
-        strings[i].string->len = value->len - s.len;
-
-        if (strings[i].ssl && source->ssl_param.len == 0) {
-            source->ssl_param = *value;
-        }
-
-        if (strings[i].string == &source->protocol) {
-            return ngx_mesh_require_protocol(cf, "registry",
-                                             &source->protocol, NULL);
-        }
-
-        return NGX_OK;
-    }
-
-    if (ngx_strncmp(value->data, "discovery=", 10) == 0) {
-        return ngx_mesh_source_discovery(cf, source, value);
-    }
-
-    if (ngx_strncmp(value->data, "max_services=", 13) == 0) {
-        return ngx_mesh_source_number(cf, value, 13, 1, NGX_MAX_INT32_VALUE,
-                                      &source->max_services);
-    }
-
-    if (ngx_strncmp(value->data, "max_watches=", 12) == 0) {
-        return ngx_mesh_source_number(cf, value, 12, 1,
-                                      NGX_MESH_SOURCE_WATCHES,
-                                      &source->max_watches);
-    }
-
-    if (ngx_strncmp(value->data, "idle=", 5) == 0) {
-        return ngx_mesh_source_idle(cf, source, value);
-    }
-
-    if (ngx_strncmp(value->data, "ssl_verify=", 11) == 0) {
-        return ngx_mesh_source_verify(cf, source, value);
-    }
-
-    return NGX_DECLINED;
-}
-
-
-static ngx_int_t
-ngx_mesh_source_idle(ngx_conf_t *cf, ngx_mesh_source_t *source,
-    ngx_str_t *value)
-{
-    ngx_int_t  ms;
-    ngx_str_t  s;
-
-    s.data = value->data + 5;
-    s.len = value->len - 5;
-    ms = ngx_parse_time(&s, 0);
-
-    if (ms == NGX_ERROR || ms < NGX_MESH_SOURCE_IDLE_MIN) {
-        return ngx_mesh_source_invalid(cf, value,
-                                       "a time as \"10m\", at least 1s");
-    }
-
-    source->idle = ms;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_mesh_source_verify(ngx_conf_t *cf, ngx_mesh_source_t *source,
-    ngx_str_t *value)
-{
-    if (ngx_strcmp(value->data + 11, "on") == 0) {
-        source->ssl_verify = 1;
-
-    } else if (ngx_strcmp(value->data + 11, "off") == 0) {
-        source->ssl_verify = 0;
-
-    } else {
-        return ngx_mesh_source_invalid(cf, value, "on or off");
-    }
-
-    if (source->ssl_param.len == 0) {
-        source->ssl_param = *value;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_mesh_source_discovery(ngx_conf_t *cf, ngx_mesh_source_t *source,
-    ngx_str_t *value)
-{
-    if (ngx_strcmp(value->data + 10, "lazy") == 0) {
-        source->discovery = NGX_MESH_DISCOVERY_LAZY;
-
-    } else if (ngx_strcmp(value->data + 10, "all") == 0) {
-        source->discovery = NGX_MESH_DISCOVERY_ALL;
-
-    } else if (ngx_strcmp(value->data + 10, "listed") == 0) {
-        source->discovery = NGX_MESH_DISCOVERY_LISTED;
-
-    } else {
-        return ngx_mesh_source_invalid(cf, value, "lazy, all or listed");
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_mesh_source_number(ngx_conf_t *cf, ngx_str_t *value, size_t skip,
-    ngx_uint_t min, ngx_uint_t max, ngx_uint_t *number)
-{
-    ngx_int_t   n;
-    ngx_str_t  *name;
-
-    n = ngx_atoi(value->data + skip, value->len - skip);
-
-    if (n == NGX_ERROR || (ngx_uint_t) n < min || (ngx_uint_t) n > max) {
-        name = cf->args->elts;
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"%V\" directive, "
-                           "it must be a number from %ui to %ui",
-                           value, name, min, max);
-        return NGX_ERROR;
-    }
-
-    *number = n;
-
-    return NGX_OK;
-}
-
-
 static ngx_int_t
 ngx_mesh_source_complete(ngx_conf_t *cf, ngx_mesh_core_conf_t *ccf,
     ngx_mesh_source_t *source)
@@ -570,11 +379,9 @@ ngx_mesh_source_complete(ngx_conf_t *cf, ngx_mesh_core_conf_t *ccf,
         return NGX_ERROR;
     }
 
-#if (NGX_SSL)
     if (ngx_mesh_source_ssl(cf, source) != NGX_OK) {
         return NGX_ERROR;
     }
-#endif
 
     return source->type->init ? source->type->init(cf, source) : NGX_OK;
 }
@@ -632,13 +439,10 @@ ngx_mesh_source_name(ngx_conf_t *cf, ngx_mesh_core_conf_t *ccf,
 }
 
 
-#if (NGX_SSL)
-
 static ngx_int_t
 ngx_mesh_source_ssl(ngx_conf_t *cf, ngx_mesh_source_t *source)
 {
     ngx_uint_t               i, ssl;
-    ngx_pool_cleanup_t      *cln;
     ngx_mesh_source_addr_t  *addr;
 
     addr = source->addrs.elts;
@@ -673,6 +477,29 @@ ngx_mesh_source_ssl(ngx_conf_t *cf, ngx_mesh_source_t *source)
         return NGX_ERROR;
     }
 
+#if (NGX_SSL)
+
+    return ngx_mesh_source_ssl_ctx(cf, source);
+
+#else
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V...\" in \"registry %V\" needs nginx with TLS, "
+                       "this one was built without",
+                       &source->type->schemes[1], &source->type->name);
+    return NGX_ERROR;
+
+#endif
+}
+
+
+#if (NGX_SSL)
+
+static ngx_int_t
+ngx_mesh_source_ssl_ctx(ngx_conf_t *cf, ngx_mesh_source_t *source)
+{
+    ngx_pool_cleanup_t  *cln;
+
     source->ssl = ngx_pcalloc(cf->pool, sizeof(ngx_ssl_t));
     cln = ngx_pool_cleanup_add(cf->pool, 0);
 
@@ -703,10 +530,14 @@ ngx_mesh_source_ssl(ngx_conf_t *cf, ngx_mesh_source_t *source)
         return NGX_ERROR;
     }
 
-    if (!source->ssl_verify) {
-        return NGX_OK;
-    }
+    return source->ssl_verify ? ngx_mesh_source_ssl_trust(cf, source)
+                              : NGX_OK;
+}
 
+
+static ngx_int_t
+ngx_mesh_source_ssl_trust(ngx_conf_t *cf, ngx_mesh_source_t *source)
+{
     if (source->trusted_certificate.len) {
         return ngx_ssl_trusted_certificate(cf, source->ssl,
                                            &source->trusted_certificate, 9);
@@ -727,7 +558,7 @@ ngx_mesh_registry_guard(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_mesh_core_conf_t *ccf = conf;
 
     ngx_int_t    n;
-    ngx_str_t   *value, s;
+    ngx_str_t   *value;
     ngx_uint_t   i;
 
     if (ccf->guard) {
@@ -771,21 +602,15 @@ ngx_mesh_registry_guard(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
-        n = NGX_ERROR;
-
-        if (ngx_strncmp(value[i].data, "hold=", 5) == 0) {
-            s.data = value[i].data + 5;
-            s.len = value[i].len - 5;
-            n = ngx_parse_time(&s, 0);
-        }
-
-        if (n == NGX_ERROR) {
+        if (ngx_strncmp(value[i].data, "hold=", 5) != 0
+            || ngx_mesh_source_time(&value[i], 5, 0, NGX_MAX_INT_T_VALUE,
+                                    &ccf->guard_hold)
+               != NGX_OK)
+        {
             (void) ngx_mesh_source_invalid(cf, &value[i],
                                            "min=NUMBER or hold=TIME");
             return NGX_CONF_ERROR;
         }
-
-        ccf->guard_hold = n;
     }
 
     return NGX_CONF_OK;
