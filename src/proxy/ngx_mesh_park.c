@@ -33,6 +33,9 @@ static ngx_int_t ngx_mesh_park_pass(ngx_mesh_session_t *ms,
 static ngx_int_t ngx_mesh_park_add(ngx_mesh_session_t *ms,
     ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
     ngx_mesh_chunk_t *chunk, ngx_mesh_facts_t *facts, uint64_t start);
+static void ngx_mesh_park_keep(ngx_mesh_parked_t *parked, u_char *p,
+    ngx_mesh_chunk_t *chunk);
+static void ngx_mesh_park_link(ngx_mesh_parked_t *parked);
 static void ngx_mesh_park_stay(ngx_mesh_parked_t *parked,
     ngx_mesh_entry_t *entry, ngx_mesh_parking_t *g);
 static void ngx_mesh_park_again(ngx_mesh_parked_t *parked, ngx_uint_t final);
@@ -228,6 +231,23 @@ ngx_mesh_park_add(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry, u_char *p,
     limit = start + (uint64_t) ms->conf->discovery_timeout * 1000;
     r->limit = ngx_min(limit, r->deadline);
 
+    ngx_mesh_park_keep(parked, p, chunk);
+    ngx_mesh_park_link(parked);
+
+    return NGX_OK;
+}
+
+
+/* its bytes: those of a large one are kept where they are */
+
+static void
+ngx_mesh_park_keep(ngx_mesh_parked_t *parked, u_char *p,
+    ngx_mesh_chunk_t *chunk)
+{
+    ngx_mesh_request_t  *r;
+
+    r = &parked->r;
+
     if (chunk) {
         chunk->refs++;
         r->chunk = chunk;
@@ -235,25 +255,34 @@ ngx_mesh_park_add(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry, u_char *p,
 
     } else {
         r->pos = (u_char *) (parked + 1);
-        ngx_memcpy(r->pos, p, f->size);
+        ngx_memcpy(r->pos, p, r->size);
     }
+}
+
+
+static void
+ngx_mesh_park_link(ngx_mesh_parked_t *parked)
+{
+    ngx_mesh_parking_t  *g;
+    ngx_mesh_request_t  *r;
+
+    r = &parked->r;
+    g = parked->parking;
 
     ngx_queue_insert_tail(&g->calls, &r->by_link);
     g->ncalls++;
     g->todo += g->is_due;
 
-    ngx_queue_insert_tail(&ms->requests, &r->by_session);
-    ms->nrequests++;
+    ngx_queue_insert_tail(&r->session->requests, &r->by_session);
+    r->session->nrequests++;
 
-    ngx_mesh_park.size += size;
+    ngx_mesh_park.size += parked->size;
 
     ngx_mesh_gauge(NGX_MESH_G_REQUESTS, 1);
     ngx_mesh_gauge(NGX_MESH_G_PARKED, 1);
-    ngx_mesh_gauge(NGX_MESH_G_BUFFERS, (ngx_int_t) own);
+    ngx_mesh_gauge(NGX_MESH_G_BUFFERS, (ngx_int_t) parked->own);
 
     ngx_mesh_wheel_add(r);
-
-    return NGX_OK;
 }
 
 

@@ -38,6 +38,8 @@ typedef struct {
 } ngx_mesh_reconcile_t;
 
 
+static ngx_int_t ngx_mesh_reconcile_done(ngx_mesh_reconcile_t *r,
+    ngx_int_t rc, ngx_msec_t *again);
 static ngx_mesh_reconcile_state_t *ngx_mesh_reconcile_state(
     ngx_mesh_subscription_t *s);
 static ngx_int_t ngx_mesh_reconcile_run(ngx_mesh_reconcile_t *r,
@@ -53,6 +55,9 @@ static void ngx_mesh_reconcile_before(ngx_mesh_reconcile_t *r,
     ngx_mesh_plan_t *plan);
 static ngx_int_t ngx_mesh_reconcile_answer(ngx_mesh_reconcile_t *r,
     ngx_mesh_plan_t *plan);
+static void ngx_mesh_reconcile_said(ngx_mesh_reconcile_t *r);
+static void ngx_mesh_reconcile_held(ngx_mesh_reconcile_t *r);
+static void ngx_mesh_reconcile_found(ngx_mesh_reconcile_t *r);
 static ngx_uint_t ngx_mesh_reconcile_answered(ngx_mesh_reconcile_t *r);
 static ngx_int_t ngx_mesh_reconcile_suspects(ngx_mesh_reconcile_t *r,
     ngx_mesh_plan_t *plan);
@@ -125,23 +130,35 @@ ngx_mesh_reconcile(ngx_mesh_subscription_t *s, ngx_mesh_update_t *update,
 
     ngx_destroy_pool(pool);
 
+    return ngx_mesh_reconcile_done(&r, rc, again);
+}
+
+
+static ngx_int_t
+ngx_mesh_reconcile_done(ngx_mesh_reconcile_t *r, ngx_int_t rc,
+    ngx_msec_t *again)
+{
     if (rc == NGX_ERROR) {
-        ngx_mesh_reconcile_later(state);
-
-    } else if (rc == NGX_OK) {
-        state->delay = 0;
-
-        if (update->what != NGX_MESH_UPDATE_UNKNOWN) {
-            s->forced = 0;
-        }
-
-        if (r.guard.held) {
-            *again = r.guard.again;
-            rc = NGX_AGAIN;
-        }
+        ngx_mesh_reconcile_later(r->state);
+        return NGX_ERROR;
     }
 
-    return rc;
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    r->state->delay = 0;
+
+    if (r->update->what != NGX_MESH_UPDATE_UNKNOWN) {
+        r->subscription->forced = 0;
+    }
+
+    if (r->guard.held) {
+        *again = r->guard.again;
+        return NGX_AGAIN;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -369,46 +386,7 @@ ngx_mesh_reconcile_answer(ngx_mesh_reconcile_t *r, ngx_mesh_plan_t *plan)
     interface = &r->subscription->sn.str;
     answer = &r->answer;
 
-    *answer = r->before;
-    answer->unknown = (r->update->what == NGX_MESH_UPDATE_UNKNOWN);
-
-    if (answer->unknown) {
-        answer->reason = r->update->reason;
-
-        if (r->update->unmapped.len) {
-            answer->unmapped = r->update->unmapped;
-        }
-
-    } else {
-        answer->known = 1;
-        answer->suspects = r->guard.held;
-        answer->held = !r->guard.held ? 0
-                       : r->before.held ? r->before.held
-                                        : ngx_mesh_wall_clock();
-        answer->reason.data = r->reason;
-        answer->reason.len = 0;
-
-        if (r->guard.held) {
-            answer->reason.len = ngx_sprintf(r->reason,
-                                         "%ui of %ui endpoints are gone",
-                                         r->guard.held, r->guard.had)
-                                 - r->reason;
-        }
-    }
-
-    if (r->wants) {
-        answer->found = r->wants->nelts;
-        answer->unmapped = r->update->unmapped;
-        answer->unsupported = r->update->unsupported;
-
-        if (r->left_out && answer->unmapped.len == 0) {
-            answer->unmapped.data = r->unmapped;
-            answer->unmapped.len = ngx_sprintf(r->unmapped,
-                                        "%ui without a usable address or name",
-                                        r->left_out)
-                                   - r->unmapped;
-        }
-    }
+    ngx_mesh_reconcile_said(r);
 
     if (plan->answers.nelts && ngx_mesh_reconcile_answered(r)) {
         return NGX_OK;
@@ -430,6 +408,77 @@ ngx_mesh_reconcile_answer(ngx_mesh_reconcile_t *r, ngx_mesh_plan_t *plan)
 
     return ngx_mesh_item_put_answer(op, interface, &plan->owner, answer,
                                     plan->pool);
+}
+
+
+static void
+ngx_mesh_reconcile_said(ngx_mesh_reconcile_t *r)
+{
+    ngx_mesh_answer_t  *answer;
+
+    answer = &r->answer;
+
+    *answer = r->before;
+    answer->unknown = (r->update->what == NGX_MESH_UPDATE_UNKNOWN);
+
+    if (answer->unknown) {
+        answer->reason = r->update->reason;
+
+        if (r->update->unmapped.len) {
+            answer->unmapped = r->update->unmapped;
+        }
+
+    } else {
+        answer->known = 1;
+        ngx_mesh_reconcile_held(r);
+    }
+
+    if (r->wants) {
+        ngx_mesh_reconcile_found(r);
+    }
+}
+
+
+static void
+ngx_mesh_reconcile_held(ngx_mesh_reconcile_t *r)
+{
+    ngx_mesh_answer_t  *answer;
+
+    answer = &r->answer;
+
+    answer->suspects = r->guard.held;
+    answer->held = 0;
+    answer->reason.data = r->reason;
+    answer->reason.len = 0;
+
+    if (r->guard.held) {
+        answer->held = r->before.held ? r->before.held : ngx_mesh_wall_clock();
+        answer->reason.len = ngx_sprintf(r->reason,
+                                         "%ui of %ui endpoints are gone",
+                                         r->guard.held, r->guard.had)
+                             - r->reason;
+    }
+}
+
+
+static void
+ngx_mesh_reconcile_found(ngx_mesh_reconcile_t *r)
+{
+    ngx_mesh_answer_t  *answer;
+
+    answer = &r->answer;
+
+    answer->found = r->wants->nelts;
+    answer->unmapped = r->update->unmapped;
+    answer->unsupported = r->update->unsupported;
+
+    if (r->left_out && answer->unmapped.len == 0) {
+        answer->unmapped.data = r->unmapped;
+        answer->unmapped.len = ngx_sprintf(r->unmapped,
+                                       "%ui without a usable address or name",
+                                       r->left_out)
+                               - r->unmapped;
+    }
 }
 
 

@@ -65,6 +65,8 @@ static void ngx_mesh_record_rule_apply(ngx_mesh_record_rule_t *rule,
     ngx_mesh_record_t *record);
 static ngx_int_t ngx_mesh_record_rule_others(ngx_array_t *rules,
     ngx_pool_t *pool, ngx_str_t *unsupported);
+static ngx_int_t ngx_mesh_record_rule_list(ngx_mesh_endpoint_t *ep,
+    ngx_pool_t *pool, ngx_str_t *text);
 static ngx_uint_t ngx_mesh_record_rule_in(const char **names, ngx_str_t *name);
 
 
@@ -474,8 +476,6 @@ static ngx_int_t
 ngx_mesh_record_rule_others(ngx_array_t *rules, ngx_pool_t *pool,
     ngx_str_t *unsupported)
 {
-    size_t                   len;
-    u_char                  *p;
     ngx_uint_t               i, k;
     ngx_array_t              names;
     ngx_keyval_t            *param;
@@ -483,7 +483,6 @@ ngx_mesh_record_rule_others(ngx_array_t *rules, ngx_pool_t *pool,
     ngx_mesh_record_rule_t  *rule;
 
     static ngx_str_t         none = ngx_null_string;
-    static ngx_str_t         lead = ngx_string("parameters of configurators:");
 
     if (ngx_array_init(&names, pool, 4, sizeof(ngx_mesh_record_label_t))
         != NGX_OK)
@@ -523,12 +522,23 @@ ngx_mesh_record_rule_others(ngx_array_t *rules, ngx_pool_t *pool,
         return NGX_ERROR;
     }
 
-    if (ep.nlabels == 0) {
-        return NGX_OK;
-    }
+    return ep.nlabels ? ngx_mesh_record_rule_list(&ep, pool, unsupported)
+                      : NGX_OK;
+}
 
-    for (i = 0, len = lead.len; i < ep.nlabels; i++) {
-        len += ep.labels[i].key.len + 2;
+
+static ngx_int_t
+ngx_mesh_record_rule_list(ngx_mesh_endpoint_t *ep, ngx_pool_t *pool,
+    ngx_str_t *text)
+{
+    size_t       len;
+    u_char      *p;
+    ngx_uint_t   i;
+
+    static ngx_str_t  lead = ngx_string("parameters of configurators:");
+
+    for (i = 0, len = lead.len; i < ep->nlabels; i++) {
+        len += ep->labels[i].key.len + 2;
     }
 
     p = ngx_pnalloc(pool, len);
@@ -536,20 +546,20 @@ ngx_mesh_record_rule_others(ngx_array_t *rules, ngx_pool_t *pool,
         return NGX_ERROR;
     }
 
-    unsupported->data = p;
+    text->data = p;
     p = ngx_cpymem(p, lead.data, lead.len);
 
-    for (i = 0; i < ep.nlabels; i++) {
+    for (i = 0; i < ep->nlabels; i++) {
 
         if (i) {
             *p++ = ',';
         }
 
         *p++ = ' ';
-        p = ngx_cpymem(p, ep.labels[i].key.data, ep.labels[i].key.len);
+        p = ngx_cpymem(p, ep->labels[i].key.data, ep->labels[i].key.len);
     }
 
-    unsupported->len = p - unsupported->data;
+    text->len = p - text->data;
 
     return NGX_OK;
 }

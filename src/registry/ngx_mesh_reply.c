@@ -32,6 +32,9 @@ static ngx_int_t ngx_mesh_reply_status(ngx_mesh_reply_t *reply,
 static ngx_int_t ngx_mesh_reply_field(ngx_mesh_reply_t *reply,
     ngx_str_t *line);
 static ngx_int_t ngx_mesh_reply_begin(ngx_mesh_reply_t *reply);
+static void ngx_mesh_reply_connection(ngx_mesh_reply_t *reply);
+static ngx_int_t ngx_mesh_reply_encoding(ngx_mesh_reply_t *reply);
+static ngx_int_t ngx_mesh_reply_framing(ngx_mesh_reply_t *reply);
 static ngx_int_t ngx_mesh_reply_length(ngx_mesh_reply_t *reply,
     ngx_uint_t *found);
 static ngx_int_t ngx_mesh_reply_chunk(ngx_mesh_reply_t *reply,
@@ -331,14 +334,9 @@ ngx_mesh_reply_field(ngx_mesh_reply_t *reply, ngx_str_t *line)
 }
 
 
-/* the header is complete: how does the body end? */
-
 static ngx_int_t
 ngx_mesh_reply_begin(ngx_mesh_reply_t *reply)
 {
-    ngx_str_t   value;
-    ngx_uint_t  length;
-
     if (reply->status < 200) {
 
         /* the answer itself is still to come; nobody asked for an upgrade */
@@ -352,6 +350,25 @@ ngx_mesh_reply_begin(ngx_mesh_reply_t *reply)
         return NGX_OK;
     }
 
+    ngx_mesh_reply_connection(reply);
+
+    if (reply->status == 204 || reply->status == 304) {
+        return ngx_mesh_reply_done(reply);
+    }
+
+    if (ngx_mesh_reply_encoding(reply) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_mesh_reply_framing(reply);
+}
+
+
+static void
+ngx_mesh_reply_connection(ngx_mesh_reply_t *reply)
+{
+    ngx_str_t  value;
+
     reply->keepalive = reply->version;
 
     if (ngx_mesh_reply_header(reply, "connection", &value) == NGX_OK) {
@@ -363,10 +380,13 @@ ngx_mesh_reply_begin(ngx_mesh_reply_t *reply)
             reply->keepalive = 1;
         }
     }
+}
 
-    if (reply->status == 204 || reply->status == 304) {
-        return ngx_mesh_reply_done(reply);
-    }
+
+static ngx_int_t
+ngx_mesh_reply_encoding(ngx_mesh_reply_t *reply)
+{
+    ngx_str_t  value;
 
     if (ngx_mesh_reply_header(reply, "content-encoding", &value) == NGX_OK
         && !ngx_mesh_reply_is(&value, "identity"))
@@ -380,6 +400,18 @@ ngx_mesh_reply_begin(ngx_mesh_reply_t *reply)
 
         reply->gzip = 1;
     }
+
+    return NGX_OK;
+}
+
+
+/* how does the body end? */
+
+static ngx_int_t
+ngx_mesh_reply_framing(ngx_mesh_reply_t *reply)
+{
+    ngx_str_t   value;
+    ngx_uint_t  length;
 
     if (ngx_mesh_reply_header(reply, "transfer-encoding", &value) == NGX_OK) {
 
