@@ -434,13 +434,6 @@ ngx_int_t ngx_mesh_api_owned(ngx_mesh_api_call_t *call, ngx_str_t *owner,
     char *what, ngx_str_t *name);
 
 
-static ngx_inline ngx_int_t
-ngx_mesh_api_compare(ngx_str_t *a, ngx_str_t *b)
-{
-    return ngx_memn2cmp(a->data, b->data, a->len, b->len);
-}
-
-
 /* ngx_mesh_api_endpoint.c */
 
 /*

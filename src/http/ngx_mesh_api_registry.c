@@ -210,27 +210,17 @@ static void
 ngx_mesh_api_registry_state(ngx_mesh_json_t *json,
     ngx_mesh_source_status_t *st)
 {
-    uint64_t                     now, until;
-    ngx_str_t                    text;
-    ngx_uint_t                   state;
-    ngx_mesh_registry_status_t   agent;
+    uint64_t      now, until;
+    ngx_str_t     text;
 
-    static char                 *states[] = {
+    static char  *states[] = {
         "stopped", "starting", "ok", "error"
     };
 
     now = ngx_mesh_wall_clock();
 
-    /* nobody asks without the lease, whatever whoever had it left */
-
-    ngx_mesh_registry_status(&agent);
-
-    state = (agent.lease == NGX_MESH_LEASE_HELD
-             && st->state <= NGX_MESH_SOURCE_ERROR)
-            ? st->state : NGX_MESH_SOURCE_STOPPED;
-
     ngx_mesh_json_key(json, "state");
-    ngx_mesh_json_text(json, states[state]);
+    ngx_mesh_json_text(json, states[st->state]);
 
     ngx_mesh_api_registry_time(json, "since", st->since);
 
@@ -257,7 +247,7 @@ ngx_mesh_api_registry_state(ngx_mesh_json_t *json,
 
     until = st->error_time + st->backoff;
 
-    if (state == NGX_MESH_SOURCE_ERROR && st->backoff) {
+    if (st->state == NGX_MESH_SOURCE_ERROR && st->backoff) {
         ngx_mesh_json_key(json, "retry_in");
         ngx_mesh_json_number(json, until > now ? until - now : 0);
     }

@@ -281,7 +281,7 @@ ngx_mesh_api_route_order(const void *one, const void *two)
     a = (first->patterns->op == NGX_MESH_RULE_PERCENT);
     b = (second->patterns->op == NGX_MESH_RULE_PERCENT);
 
-    return (int) (a != b ? a - b : ngx_mesh_api_compare(&first->fact,
+    return (int) (a != b ? a - b : ngx_mesh_compare(&first->fact,
                                                         &second->fact));
 }
 

@@ -258,7 +258,7 @@ ngx_mesh_api_order_pairs(const void *one, const void *two)
     first = (ngx_keyval_t *) one;
     second = (ngx_keyval_t *) two;
 
-    return (int) ngx_mesh_api_compare(&first->key, &second->key);
+    return (int) ngx_mesh_compare(&first->key, &second->key);
 }
 
 

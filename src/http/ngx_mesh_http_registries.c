@@ -148,10 +148,9 @@ static ngx_int_t
 ngx_mesh_http_registries_read(ngx_mesh_http_registries_t *registries,
     ngx_pool_t *pool)
 {
-    ngx_int_t                    rc;
-    ngx_uint_t                   n;
-    ngx_mesh_source_info_t       info, *added;
-    ngx_mesh_registry_status_t   agent;
+    ngx_int_t                rc;
+    ngx_uint_t               n;
+    ngx_mesh_source_info_t   info, *added;
 
     if (ngx_array_init(&registries->sources, pool, 2,
                        sizeof(ngx_mesh_source_info_t))
@@ -160,20 +159,12 @@ ngx_mesh_http_registries_read(ngx_mesh_http_registries_t *registries,
         return NGX_ERROR;
     }
 
-    ngx_mesh_registry_status(&agent);
-
     for (n = 0; /* void */ ; n++) {
 
         rc = ngx_mesh_source_info(n, pool, &info);
 
         if (rc != NGX_OK) {
             return rc == NGX_DECLINED ? NGX_OK : NGX_ERROR;
-        }
-
-        /* nobody asks without the lease */
-
-        if (agent.lease != NGX_MESH_LEASE_HELD) {
-            info.status.state = NGX_MESH_SOURCE_STOPPED;
         }
 
         added = ngx_array_push(&registries->sources);

@@ -351,20 +351,13 @@ ngx_mesh_agent_journal_file(ngx_mesh_lease_t *lease, ngx_array_t *items,
 
     region = ngx_mesh_registry_region;
 
-    ngx_time_update();
-
     ngx_mesh_agent_journal_take_note(revision, note, &author, &comment);
 
-    ngx_memzero(&header, sizeof(ngx_mesh_journal_header_t));
-
-    header.sequence = 1 + ngx_max((uint64_t) region->sequence,
-                                  ngx_mesh_agent_known
-                                  ? ngx_mesh_agent_written.sequence : 0);
-    header.epoch = ngx_mesh_store_epoch(ngx_mesh_live());
-    header.revision = revision;
-    header.fence = lease->fence;
-    header.time = ngx_mesh_wall_clock();
-    header.layout = NGX_MESH_OPERATOR_LAYOUT;
+    ngx_mesh_agent_journal_header(&header, lease, revision,
+                                  ngx_max((uint64_t) region->sequence,
+                                          ngx_mesh_agent_known
+                                          ? ngx_mesh_agent_written.sequence
+                                          : 0));
 
     rc = ngx_mesh_journal_write(lease->dir, &header, &author, &comment,
                                 items->elts, items->nelts,
@@ -384,6 +377,23 @@ ngx_mesh_agent_journal_file(ngx_mesh_lease_t *lease, ngx_array_t *items,
                           ngx_mesh_registry_conf->state_keep, ngx_cycle->log);
 
     return NGX_OK;
+}
+
+
+void
+ngx_mesh_agent_journal_header(ngx_mesh_journal_header_t *header,
+    ngx_mesh_lease_t *lease, uint64_t revision, uint64_t last)
+{
+    ngx_time_update();
+
+    ngx_memzero(header, sizeof(ngx_mesh_journal_header_t));
+
+    header->sequence = last + 1;
+    header->epoch = ngx_mesh_store_epoch(ngx_mesh_live());
+    header->revision = revision;
+    header->fence = lease->fence;
+    header->time = ngx_mesh_wall_clock();
+    header->layout = NGX_MESH_OPERATOR_LAYOUT;
 }
 
 

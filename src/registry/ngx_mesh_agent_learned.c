@@ -365,17 +365,11 @@ ngx_mesh_agent_learned_file(ngx_mesh_lease_t *lease, ngx_array_t *items,
 
     ngx_str_null(&none);
 
-    ngx_memzero(&header, sizeof(ngx_mesh_journal_header_t));
-
-    header.sequence = 1 + ngx_max((uint64_t) region->learned_sequence,
-                                  (ngx_mesh_agent_learned_known
-                                   ? ngx_mesh_agent_learned_header.sequence
-                                   : 0));
-    header.epoch = ngx_mesh_store_epoch(ngx_mesh_live());
-    header.revision = revision;
-    header.fence = lease->fence;
-    header.time = ngx_mesh_wall_clock();
-    header.layout = NGX_MESH_OPERATOR_LAYOUT;
+    ngx_mesh_agent_journal_header(&header, lease, revision,
+                                  ngx_max((uint64_t) region->learned_sequence,
+                                       ngx_mesh_agent_learned_known
+                                       ? ngx_mesh_agent_learned_header.sequence
+                                       : 0));
 
     err = 0;
 

@@ -304,7 +304,7 @@ ngx_mesh_reconcile_gone_owner(void *data, ngx_str_t *owner)
     while (low < high) {
         middle = low + (high - low) / 2;
 
-        if (ngx_mesh_store_order(0, &gone[middle].registry, 0, owner) < 0) {
+        if (ngx_mesh_compare(&gone[middle].registry, owner) < 0) {
             low = middle + 1;
 
         } else {
@@ -336,9 +336,9 @@ ngx_mesh_reconcile_gone_compare(ngx_mesh_reconcile_gone_t *gone,
 {
     ngx_int_t  rc;
 
-    rc = ngx_mesh_store_order(0, &gone->registry, 0, owner);
+    rc = ngx_mesh_compare(&gone->registry, owner);
 
-    return rc ? rc : ngx_mesh_store_order(0, &gone->interface, 0, interface);
+    return rc ? rc : ngx_mesh_compare(&gone->interface, interface);
 }
 
 

@@ -271,8 +271,7 @@ ngx_mesh_plan_order(const void *one, const void *two)
 
     /* always the same one, in whatever order they came */
 
-    return rc ? rc : (int) ngx_mesh_store_order(0, &a->op.value, 0,
-                                                &b->op.value);
+    return rc ? rc : (int) ngx_mesh_compare(&a->op.value, &b->op.value);
 }
 
 
@@ -350,7 +349,7 @@ ngx_mesh_plan_pair(ngx_mesh_plan_t *plan, ngx_array_t *wants,
         guarded = &plan->guarded[n];
 
         while (suspect < last && entry->item
-               && ngx_mesh_store_order(0, &suspect->key, 0, &item->key) < 0)
+               && ngx_mesh_compare(&suspect->key, &item->key) < 0)
         {
             suspect++;
         }
@@ -731,7 +730,7 @@ ngx_mesh_plan_brings(ngx_mesh_plan_t *plan, ngx_str_t *service)
     while (low < high) {
         middle = low + (high - low) / 2;
 
-        if (ngx_mesh_store_order(0, &entry[middle].service, 0, service) < 0) {
+        if (ngx_mesh_compare(&entry[middle].service, service) < 0) {
             low = middle + 1;
 
         } else {
@@ -768,7 +767,7 @@ ngx_mesh_plan_first(ngx_array_t *items, ngx_str_t *key)
     while (low < high) {
         middle = low + (high - low) / 2;
 
-        if (ngx_mesh_store_order(0, &item[middle].key, 0, key) < 0) {
+        if (ngx_mesh_compare(&item[middle].key, key) < 0) {
             low = middle + 1;
 
         } else {

@@ -559,7 +559,7 @@ ngx_mesh_record_cmp_labels(const void *one, const void *two)
     a = one;
     b = two;
 
-    rc = ngx_mesh_record_order(&a->key, &b->key);
+    rc = ngx_mesh_compare(&a->key, &b->key);
 
     return rc ? (int) rc : (a->rank > b->rank) - (a->rank < b->rank);
 }
@@ -607,14 +607,14 @@ ngx_mesh_record_cmp(const void *one, const void *two)
     a = one;
     b = two;
 
-    rc = ngx_mesh_record_order(&a->group, &b->group);
+    rc = ngx_mesh_compare(&a->group, &b->group);
 
     if (rc == 0) {
-        rc = ngx_mesh_record_order(&a->version, &b->version);
+        rc = ngx_mesh_compare(&a->version, &b->version);
     }
 
     if (rc == 0) {
-        rc = ngx_mesh_record_order(&a->ep.name, &b->ep.name);
+        rc = ngx_mesh_compare(&a->ep.name, &b->ep.name);
     }
 
     if (rc == 0) {

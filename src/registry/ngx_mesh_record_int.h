@@ -72,17 +72,6 @@ typedef struct {
 } ngx_mesh_record_consul_t;
 
 
-static ngx_inline ngx_int_t
-ngx_mesh_record_order(const ngx_str_t *a, const ngx_str_t *b)
-{
-    if (a->len == 0 || b->len == 0) {
-        return (a->len > 0) - (b->len > 0);
-    }
-
-    return ngx_memn2cmp(a->data, b->data, a->len, b->len);
-}
-
-
 /* a string of an object; an absent one, and null, is empty */
 
 static ngx_inline ngx_uint_t

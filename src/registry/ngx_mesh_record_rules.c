@@ -242,7 +242,7 @@ ngx_mesh_record_rule_cmp(const void *one, const void *two)
     a = one;
     b = two;
 
-    rc = ngx_mesh_record_order(&a->url.host, &b->url.host);
+    rc = ngx_mesh_compare(&a->url.host, &b->url.host);
 
     if (rc == 0) {
         rc = (a->priority > b->priority) - (a->priority < b->priority);

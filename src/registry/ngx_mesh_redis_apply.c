@@ -420,7 +420,7 @@ ngx_mesh_redis_order(const void *one, const void *two)
     a = one;
     b = two;
 
-    return (int) ngx_memn2cmp(a->data, b->data, a->len, b->len);
+    return (int) ngx_mesh_compare(a, b);
 }
 
 

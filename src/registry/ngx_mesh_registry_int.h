@@ -256,6 +256,10 @@ void ngx_mesh_agent_journal_state(ngx_err_t err, char *what);
 /* whether it was made of this table, or of the one this was copied from */
 ngx_uint_t ngx_mesh_agent_journal_ours(ngx_mesh_journal_header_t *header);
 
+/* of a file that is written now, after one of the sequence "last" */
+void ngx_mesh_agent_journal_header(ngx_mesh_journal_header_t *header,
+    ngx_mesh_lease_t *lease, uint64_t revision, uint64_t last);
+
 
 /* ngx_mesh_agent_learned.c: the same for what registries said */
 

@@ -190,6 +190,5 @@ ngx_mesh_registry_op_order(const void *one, const void *two)
     const ngx_mesh_store_op_t  *a = one;
     const ngx_mesh_store_op_t  *b = two;
 
-    return (int) ngx_memn2cmp(a->key.data, b->key.data, a->key.len,
-                              b->key.len);
+    return (int) ngx_mesh_compare(&a->key, &b->key);
 }

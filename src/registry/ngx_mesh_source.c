@@ -433,6 +433,14 @@ ngx_mesh_source_info(ngx_uint_t n, ngx_pool_t *pool,
         }
     }
 
+    /* nobody asks without the lease, whatever whoever had it left */
+
+    if (ngx_mesh_registry_region->lease != NGX_MESH_LEASE_HELD
+        || info->status.state > NGX_MESH_SOURCE_ERROR)
+    {
+        info->status.state = NGX_MESH_SOURCE_STOPPED;
+    }
+
     return NGX_OK;
 }
 

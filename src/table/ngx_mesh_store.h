@@ -184,29 +184,34 @@ size_t ngx_mesh_store_size(ngx_mesh_store_t *store);
 uint64_t ngx_mesh_store_counted(ngx_mesh_store_t *store, ngx_uint_t code);
 
 
-/* the order of items: less than 0, 0 or more */
+/* the order of strings: less than 0, 0 or more */
+
+static ngx_inline ngx_int_t
+ngx_mesh_compare(const ngx_str_t *a, const ngx_str_t *b)
+{
+    size_t     n;
+    ngx_int_t  rc;
+
+    /* an empty one may be of no memory */
+
+    n = ngx_min(a->len, b->len);
+    rc = n ? ngx_memcmp(a->data, b->data, n) : 0;
+
+    return rc ? rc : (a->len > b->len) - (a->len < b->len);
+}
+
+
+/* the same of items, by type and key */
 
 static ngx_inline ngx_int_t
 ngx_mesh_store_order(ngx_uint_t type, ngx_str_t *key, ngx_uint_t other_type,
     ngx_str_t *other)
 {
-    size_t     n;
-    ngx_int_t  rc;
-
     if (type != other_type) {
         return type < other_type ? -1 : 1;
     }
 
-    /* an empty key may be of no memory */
-
-    n = ngx_min(key->len, other->len);
-    rc = n ? ngx_memcmp(key->data, other->data, n) : 0;
-
-    if (rc) {
-        return rc;
-    }
-
-    return key->len == other->len ? 0 : key->len < other->len ? -1 : 1;
+    return ngx_mesh_compare(key, other);
 }
 
 
