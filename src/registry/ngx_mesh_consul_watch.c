@@ -16,6 +16,10 @@
 #define NGX_MESH_CONSUL_READ      30000
 
 #define NGX_MESH_CONSUL_BODY      (32 * 1024 * 1024)
+
+/* of all that come at a time: who finds no room asks again */
+#define NGX_MESH_CONSUL_BODIES    (4 * NGX_MESH_CONSUL_BODY)
+
 /* Consul's own are 20 bytes each */
 #define NGX_MESH_CONSUL_VALUES    (NGX_MESH_CONSUL_BODY / 12)
 #define NGX_MESH_CONSUL_LARGE     (256 * 1024)
@@ -34,6 +38,12 @@
 
 #define NGX_MESH_CONSUL_BAD       3
 
+/* whose fault it is that there is no answer: the address's, unless it answers
+   others; the answer's; or ours */
+#define NGX_MESH_CONSUL_SILENT    0
+#define NGX_MESH_CONSUL_GARBLED   1
+#define NGX_MESH_CONSUL_CROWDED   2
+
 
 /* an answer on its way into the table */
 
@@ -50,7 +60,7 @@ static ngx_uint_t ngx_mesh_consul_blocks(ngx_mesh_consul_watch_t *w,
 static void ngx_mesh_consul_uri(ngx_mesh_consul_watch_t *w, ngx_msec_t wait,
     ngx_str_t *uri);
 static void ngx_mesh_consul_no_answer(ngx_mesh_consul_watch_t *w,
-    ngx_str_t *error, ngx_uint_t garbled);
+    ngx_str_t *error, ngx_uint_t fault);
 static void ngx_mesh_consul_answer(ngx_mesh_consul_watch_t *w,
     ngx_mesh_reply_t *reply);
 static ngx_int_t ngx_mesh_consul_read(ngx_mesh_consul_watch_t *w,
@@ -128,6 +138,8 @@ ngx_mesh_consul_ask(ngx_mesh_consul_watch_t *w)
     fetch->connect_timeout = NGX_MESH_CONSUL_CONNECT;
     fetch->read_timeout = NGX_MESH_CONSUL_READ;
     fetch->max = NGX_MESH_CONSUL_BODY;
+    fetch->total = &consul->source->answers;
+    fetch->most = NGX_MESH_CONSUL_BODIES;
     fetch->done = ngx_mesh_consul_done;
 
     /* it adds up to a sixteenth to what was asked for */
@@ -259,7 +271,10 @@ ngx_mesh_consul_done(ngx_mesh_fetch_t *fetch, ngx_mesh_reply_t *reply,
     w->busy = 0;
 
     if (reply == NULL) {
-        ngx_mesh_consul_no_answer(w, error, fetch->garbled);
+        ngx_mesh_consul_no_answer(w, error,
+                                  fetch->crowded ? NGX_MESH_CONSUL_CROWDED
+                                  : fetch->garbled ? NGX_MESH_CONSUL_GARBLED
+                                                   : NGX_MESH_CONSUL_SILENT);
         return;
     }
 
@@ -281,7 +296,7 @@ ngx_mesh_consul_done(ngx_mesh_fetch_t *fetch, ngx_mesh_reply_t *reply,
 
 static void
 ngx_mesh_consul_no_answer(ngx_mesh_consul_watch_t *w, ngx_str_t *error,
-    ngx_uint_t garbled)
+    ngx_uint_t fault)
 {
     u_char                  *p, *last;
     ngx_str_t                text;
@@ -293,14 +308,17 @@ ngx_mesh_consul_no_answer(ngx_mesh_consul_watch_t *w, ngx_str_t *error,
 
     p = ngx_slprintf(buf, last, "%V", error);
 
-    if (garbled && w->name.len) {
+    if (fault != NGX_MESH_CONSUL_SILENT && w->name.len) {
         p = ngx_slprintf(p, last, ", about %V", &w->name);
     }
 
     text.data = buf;
     text.len = p - buf;
 
-    if (!garbled || ++a->bad >= NGX_MESH_CONSUL_BAD) {
+    if (fault == NGX_MESH_CONSUL_SILENT
+        || (fault == NGX_MESH_CONSUL_GARBLED
+            && ++a->bad >= NGX_MESH_CONSUL_BAD))
+    {
         ngx_mesh_consul_fails(w, w->asked);
 
     } else if (a->probe == w) {
@@ -325,7 +343,7 @@ ngx_mesh_consul_answer(ngx_mesh_consul_watch_t *w, ngx_mesh_reply_t *reply)
         && ngx_mesh_consul_read(w, reply, &answer) != NGX_OK)
     {
         ngx_str_set(&error, "what it answers is not Consul's");
-        ngx_mesh_consul_no_answer(w, &error, 1);
+        ngx_mesh_consul_no_answer(w, &error, NGX_MESH_CONSUL_GARBLED);
         return;
     }
 
@@ -690,7 +708,7 @@ ngx_mesh_consul_set(ngx_mesh_consul_watch_t *w,
     } else if (rc == NGX_DECLINED) {
         error.data = (u_char *) why;
         error.len = ngx_strlen(why);
-        ngx_mesh_consul_no_answer(w, &error, 1);
+        ngx_mesh_consul_no_answer(w, &error, NGX_MESH_CONSUL_GARBLED);
     }
 
     ngx_destroy_pool(pool);

@@ -44,6 +44,7 @@ ngx_mesh_fetch_send(ngx_mesh_fetch_t *fetch, char *method, ngx_str_t *uri,
     fetch->timer.cancelable = 1;
 
     fetch->garbled = 0;
+    fetch->crowded = 0;
     fetch->reused = fetch->open;
 
     if (ngx_mesh_fetch_start(fetch) != NGX_OK) {
@@ -140,6 +141,7 @@ ngx_mesh_fetch_start(ngx_mesh_fetch_t *fetch)
 
     ngx_mesh_reply_free(&fetch->reply);
     ngx_mesh_reply_init(&fetch->reply, fetch->max);
+    ngx_mesh_reply_share(&fetch->reply, fetch->total, fetch->most);
 
     if (!fetch->open) {
         net->data = fetch;
@@ -205,6 +207,7 @@ ngx_mesh_fetch_received(ngx_mesh_net_t *net, u_char *p, size_t n)
 
     if (rc == NGX_ERROR) {
         fetch->garbled = 1;
+        fetch->crowded = fetch->reply.crowded;
         ngx_mesh_fetch_error(fetch, fetch->reply.error);
         return;
     }

@@ -33,6 +33,8 @@ struct ngx_mesh_fetch_s {
     ngx_msec_t                 read_timeout; /* of an answer from its first to
                                                 its last byte */
     size_t                     max;          /* of a body, inflated */
+    size_t                    *total;        /* of bodies of several, or NULL */
+    size_t                     most;         /* that it may be */
 
     /*
      * Either a complete answer of any status, or (reply is NULL) why there is
@@ -43,8 +45,10 @@ struct ngx_mesh_fetch_s {
                                      ngx_mesh_reply_t *reply,
                                      ngx_str_t *error);
 
-    /* with an error: it answered, but nothing of HTTP that we can take */
+    /* with an error: it answered, but nothing of HTTP that we can take, or
+       (crowded) nothing that we have room for now */
     ngx_uint_t                 garbled;
+    ngx_uint_t                 crowded;
 
     /* private */
     ngx_mesh_net_t             net;

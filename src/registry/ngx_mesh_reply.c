@@ -61,6 +61,14 @@ ngx_mesh_reply_init(ngx_mesh_reply_t *reply, size_t max)
 
 
 void
+ngx_mesh_reply_share(ngx_mesh_reply_t *reply, size_t *total, size_t most)
+{
+    reply->total = total;
+    reply->most = most;
+}
+
+
+void
 ngx_mesh_reply_free(ngx_mesh_reply_t *reply)
 {
     if (reply->inflating) {
@@ -70,6 +78,10 @@ ngx_mesh_reply_free(ngx_mesh_reply_t *reply)
 
     if (reply->body.data) {
         ngx_free(reply->body.data);
+
+        if (reply->total) {
+            *reply->total -= reply->size;
+        }
     }
 
     if (reply->head.data) {
@@ -702,9 +714,24 @@ ngx_mesh_reply_room(ngx_mesh_reply_t *reply, size_t n)
     size = ngx_max(4096, ngx_max(2 * reply->size, reply->body.len + n));
     size = ngx_min(size, reply->max);
 
+    /* the old one is there until its bytes are in the new one */
+
+    if (reply->total && size > reply->most - ngx_min(reply->most,
+                                                     *reply->total))
+    {
+        reply->crowded = 1;
+        return ngx_mesh_reply_error(reply,
+                                    "the answers are too large together");
+    }
+
     p = ngx_alloc(size, ngx_cycle->log);
     if (p == NULL) {
+        reply->crowded = 1;
         return ngx_mesh_reply_error(reply, "no memory");
+    }
+
+    if (reply->total) {
+        *reply->total += size - reply->size;
     }
 
     if (reply->body.data) {

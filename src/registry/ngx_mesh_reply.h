@@ -30,11 +30,15 @@ typedef struct {
     char                      *error;        /* with NGX_ERROR */
     unsigned                   keepalive:1;  /* another one may follow */
     unsigned                   started:1;    /* anything came at all */
+    unsigned                   crowded:1;    /* with NGX_ERROR: we had no room
+                                                for it */
 
     /* private */
     ngx_uint_t                 state;
     size_t                     max;          /* of the body */
     size_t                     size;         /* its memory */
+    size_t                    *total;        /* the same of all, or NULL */
+    size_t                     most;         /* that it may be */
     ngx_str_t                  head;         /* "name: value\n" ... */
     ngx_str_t                  line;         /* not complete yet */
     uint64_t                   rest;         /* of the body, or a chunk */
@@ -48,6 +52,10 @@ typedef struct {
 
 /* max: bytes that a body may have, inflated */
 void ngx_mesh_reply_init(ngx_mesh_reply_t *reply, size_t max);
+
+/* bodies that are counted in the same place have so many bytes together at
+   most; it has to live as long as they */
+void ngx_mesh_reply_share(ngx_mesh_reply_t *reply, size_t *total, size_t most);
 
 /*
  * NGX_AGAIN: all of it is read, and there is more to come; NGX_OK: the answer

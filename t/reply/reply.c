@@ -203,7 +203,7 @@ feed(ngx_mesh_reply_t *r, const char *bytes, size_t len, size_t first,
 
     for (done = 0; done < len && rc == NGX_AGAIN; done += n) {
         n = done ? step : first;
-        n = ngx_min(n ? n : step, len - done);
+        n = ngx_min((n ? n : step), len - done);
 
         copy = malloc(n);
         memcpy(copy, bytes + done, n);
@@ -477,6 +477,54 @@ large(void)
 }
 
 
+/* two that come at a time, and there is room for one of them */
+
+static void
+shared(void)
+{
+    char              *bytes;
+    size_t             n, used, total;
+    ngx_mesh_reply_t   a, b, c;
+
+    n = MAX / 2;
+    bytes = malloc(n + 100);
+    used = (size_t) sprintf(bytes, H "Content-Length: %d\r\n\r\n", MAX / 2);
+    memset(bytes + used, 'z', n);
+    n += used;
+
+    total = 0;
+    ngx_mesh_reply_init(&a, MAX);
+    ngx_mesh_reply_init(&b, MAX);
+    ngx_mesh_reply_share(&a, &total, MAX);
+    ngx_mesh_reply_share(&b, &total, MAX);
+
+    ok(feed(&a, bytes, n - 1, 1000, 1000, &used) == NGX_AGAIN
+       && total >= a.body.len && total <= MAX, "what comes is counted");
+
+    ok(feed(&b, bytes, n, 1000, 1000, &used) == NGX_ERROR && b.crowded
+       && same(b.error, "the answers are too large together"),
+       "another one finds no room");
+
+    ngx_mesh_reply_free(&b);
+    ngx_mesh_reply_init(&b, MAX);
+    ngx_mesh_reply_share(&b, &total, MAX);
+
+    ok(feed(&a, bytes + n - 1, 1, 1, 1, &used) == NGX_OK, "the first one ends");
+
+    c = a;
+    ngx_mesh_reply_free(&c);
+    ok(total == 0, "... and gives back what it had, wherever it was moved");
+
+    ok(feed(&b, bytes, n, 1000, 1000, &used) == NGX_OK,
+       "then the other one has room");
+    ngx_mesh_reply_free(&b);
+    ngx_mesh_reply_free(&b);
+    ok(total == 0, "nothing is counted twice");
+
+    free(bytes);
+}
+
+
 static void
 values(void)
 {
@@ -516,6 +564,7 @@ main(void)
     limits();
     gzipped();
     large();
+    shared();
 
     return test_done();
 }
