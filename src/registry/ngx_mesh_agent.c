@@ -212,6 +212,7 @@ ngx_mesh_agent_beat_handler(ngx_event_t *ev)
         ngx_mesh_lease_raise(&agent->lease, 0);
         ngx_mesh_registry_tasks(agent->lease.dir, 1);
         ngx_mesh_agent_woken();
+        ngx_mesh_agent_trim();
 
         if (ngx_mesh_agent_writes()) {
             ngx_mesh_agent_learned_write(&agent->lease, 0);

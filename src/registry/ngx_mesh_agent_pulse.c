@@ -6,6 +6,10 @@
 
 #include "ngx_mesh_registry_int.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 
 /* the agent's signs of life, by which workers tell that it does not hang */
 
@@ -15,6 +19,8 @@ static void ngx_mesh_agent_patience(ngx_atomic_uint_t patience);
 
 /* what is busy is often a part of what is: the first one ends it */
 static ngx_uint_t  ngx_mesh_agent_depth;
+
+static ngx_uint_t  ngx_mesh_agent_swollen;
 
 
 void
@@ -70,4 +76,30 @@ ngx_mesh_agent_patience(ngx_atomic_uint_t patience)
     if (region->holder.pid == (ngx_atomic_uint_t) ngx_pid) {
         region->holder.patience = patience;
     }
+}
+
+
+void
+ngx_mesh_agent_large(void)
+{
+    ngx_mesh_agent_swollen = 1;
+}
+
+
+/* the C library keeps what is free, and more of it after each large piece */
+
+void
+ngx_mesh_agent_trim(void)
+{
+    if (!ngx_mesh_agent_swollen) {
+        return;
+    }
+
+    ngx_mesh_agent_swollen = 0;
+
+#ifdef __GLIBC__
+    ngx_mesh_agent_busy();
+    (void) malloc_trim(0);
+    ngx_mesh_agent_idle();
+#endif
 }

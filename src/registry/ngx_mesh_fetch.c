@@ -8,6 +8,10 @@
 #include "ngx_mesh_registry_int.h"
 
 
+/* bytes of an answer that leaves a mark in the memory of the process */
+#define NGX_MESH_FETCH_LARGE  (256 * 1024)
+
+
 static size_t ngx_mesh_fetch_host(ngx_mesh_fetch_t *fetch, ngx_str_t *host);
 static ngx_int_t ngx_mesh_fetch_request(ngx_mesh_fetch_t *fetch, char *method,
     ngx_str_t *uri, ngx_str_t *headers, ngx_str_t *body);
@@ -20,6 +24,7 @@ static void ngx_mesh_fetch_disconnect(ngx_mesh_fetch_t *fetch);
 static void ngx_mesh_fetch_idle(ngx_mesh_fetch_t *fetch);
 static void ngx_mesh_fetch_answer(ngx_mesh_fetch_t *fetch);
 static void ngx_mesh_fetch_error(ngx_mesh_fetch_t *fetch, char *text);
+static void ngx_mesh_fetch_free(ngx_mesh_reply_t *reply);
 
 
 ngx_int_t
@@ -139,7 +144,7 @@ ngx_mesh_fetch_start(ngx_mesh_fetch_t *fetch)
 
     net = &fetch->net;
 
-    ngx_mesh_reply_free(&fetch->reply);
+    ngx_mesh_fetch_free(&fetch->reply);
     ngx_mesh_reply_init(&fetch->reply, fetch->max);
     ngx_mesh_reply_share(&fetch->reply, fetch->total, fetch->most);
 
@@ -312,7 +317,7 @@ ngx_mesh_fetch_answer(ngx_mesh_fetch_t *fetch)
 
     fetch->done(fetch, &reply, NULL);
 
-    ngx_mesh_reply_free(&reply);
+    ngx_mesh_fetch_free(&reply);
 }
 
 
@@ -336,5 +341,16 @@ ngx_mesh_fetch_close(ngx_mesh_fetch_t *fetch)
 {
     ngx_mesh_fetch_idle(fetch);
     ngx_mesh_fetch_disconnect(fetch);
-    ngx_mesh_reply_free(&fetch->reply);
+    ngx_mesh_fetch_free(&fetch->reply);
+}
+
+
+static void
+ngx_mesh_fetch_free(ngx_mesh_reply_t *reply)
+{
+    if (reply->body.len > NGX_MESH_FETCH_LARGE) {
+        ngx_mesh_agent_large();
+    }
+
+    ngx_mesh_reply_free(reply);
 }

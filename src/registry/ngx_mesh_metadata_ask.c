@@ -5,6 +5,7 @@
 
 
 #include "ngx_mesh_metadata_int.h"
+#include "ngx_mesh_registry_int.h"
 
 
 /*
@@ -29,8 +30,8 @@ static void ngx_mesh_metadata_received(ngx_mesh_net_t *net, u_char *p,
     size_t n);
 static ngx_int_t ngx_mesh_metadata_keep(ngx_mesh_metadata_ask_t *ask,
     u_char *p, size_t n);
-static size_t ngx_mesh_metadata_frame(ngx_mesh_metadata_ask_t *ask,
-    u_char *p, size_t n);
+static ngx_int_t ngx_mesh_metadata_frame(ngx_mesh_metadata_ask_t *ask,
+    u_char *p, size_t n, size_t *len);
 static void ngx_mesh_metadata_closed(ngx_mesh_net_t *net, char *reason);
 static void ngx_mesh_metadata_answer(ngx_mesh_metadata_ask_t *ask, u_char *p,
     ngx_mesh_frame_t *f);
@@ -178,10 +179,12 @@ ngx_mesh_metadata_connected(ngx_mesh_net_t *net)
 static void
 ngx_mesh_metadata_received(ngx_mesh_net_t *net, u_char *p, size_t n)
 {
-    size_t                    len;
+    size_t                    len, done;
+    ngx_int_t                 rc;
     ngx_mesh_metadata_ask_t  *ask;
 
     ask = net->data;
+    done = 0;
 
     switch (ngx_mesh_metadata_keep(ask, p, n)) {
 
@@ -197,16 +200,19 @@ ngx_mesh_metadata_received(ngx_mesh_net_t *net, u_char *p, size_t n)
         return;
     }
 
-    for ( ;; ) {
-        len = ngx_mesh_metadata_frame(ask, ask->bytes.data, ask->bytes.len);
-
-        if (len == 0) {
+    do {
+        rc = ngx_mesh_metadata_frame(ask, ask->bytes.data + done,
+                                     ask->bytes.len - done, &len);
+        if (rc == NGX_DONE) {
             return;
         }
 
-        ask->bytes.len -= len;
-        ngx_memmove(ask->bytes.data, ask->bytes.data + len, ask->bytes.len);
-    }
+        done += len;
+
+    } while (rc == NGX_OK);
+
+    ask->bytes.len -= done;
+    ngx_memmove(ask->bytes.data, ask->bytes.data + done, ask->bytes.len);
 }
 
 
@@ -245,44 +251,47 @@ ngx_mesh_metadata_keep(ngx_mesh_metadata_ask_t *ask, u_char *p, size_t n)
 }
 
 
-/* a frame that is not the answer is passed, its length returned; 0: there is
-   nothing more to do with the bytes, or the question is over */
+/* NGX_OK: a frame of that length that is not the answer; NGX_AGAIN: there is no
+   complete one; NGX_DONE: the question is over, and the memory may be gone */
 
-static size_t
-ngx_mesh_metadata_frame(ngx_mesh_metadata_ask_t *ask, u_char *p, size_t n)
+static ngx_int_t
+ngx_mesh_metadata_frame(ngx_mesh_metadata_ask_t *ask, u_char *p, size_t n,
+    size_t *len)
 {
     ngx_int_t         rc;
     ngx_mesh_frame_t  f;
 
+    *len = 0;
     ngx_memzero(&f, sizeof(ngx_mesh_frame_t));
 
     rc = ngx_mesh_dubbo_codec.head(&ngx_mesh_dubbo_codec, p, n, &f);
 
     if (rc == NGX_AGAIN) {
-        return 0;
+        return NGX_AGAIN;
     }
 
     if (rc == NGX_ERROR) {
         ngx_mesh_metadata_fail(ask, "it does not speak dubbo");
-        return 0;
+        return NGX_DONE;
     }
 
     if (f.size > NGX_MESH_METADATA_SIZE) {
         ngx_mesh_metadata_fail(ask, "it answered more than 8 MiB");
-        return 0;
+        return NGX_DONE;
     }
 
     if (f.size > n) {
-        return 0;
+        return NGX_AGAIN;
     }
 
     if (f.kind != NGX_MESH_FRAME_RESPONSE || f.id != 1) {
-        return f.size;
+        *len = f.size;
+        return NGX_OK;
     }
 
     ngx_mesh_metadata_answer(ask, p, &f);
 
-    return 0;
+    return NGX_DONE;
 }
 
 
@@ -324,6 +333,11 @@ ngx_mesh_metadata_answer(ngx_mesh_metadata_ask_t *ask, u_char *p,
         r.data = work;
         r.max = NGX_MESH_METADATA_VALUES;
 
+        /* of a million values it takes its time */
+
+        ngx_mesh_agent_busy();
+        ngx_mesh_agent_large();
+
         rc = ngx_mesh_dubbo_answer(p, f, &r, &value, &text);
 
         if (rc == NGX_ERROR) {
@@ -338,6 +352,8 @@ ngx_mesh_metadata_answer(ngx_mesh_metadata_ask_t *ask, u_char *p,
                                         &why);
             rc = (rc == NGX_OK) ? NGX_OK : NGX_ERROR;
         }
+
+        ngx_mesh_agent_idle();
     }
 
     /* the text of a failure may be of the work */
@@ -496,15 +512,19 @@ ngx_mesh_metadata_reply(ngx_mesh_metadata_ask_t *ask, ngx_str_t *body)
 
     json = NULL;
 
+    ngx_mesh_agent_busy();
+
     if (ngx_mesh_reply_values(body) <= NGX_MESH_METADATA_VALUES) {
         json = cJSON_ParseWithLength((char *) body->data, body->len);
     }
 
     if (!cJSON_IsObject(json)) {
-        ngx_mesh_metadata_fail(ask, cJSON_IsNull(json)
-                                    ? "it does not know the revision"
-                                    : "its answer is damaged");
+        why = cJSON_IsNull(json) ? "it does not know the revision"
+                                 : "its answer is damaged";
         cJSON_Delete(json);
+        ngx_mesh_agent_idle();
+
+        ngx_mesh_metadata_fail(ask, why);
         return;
     }
 
@@ -525,6 +545,7 @@ ngx_mesh_metadata_reply(ngx_mesh_metadata_ask_t *ask, ngx_str_t *body)
     }
 
     cJSON_Delete(json);
+    ngx_mesh_agent_idle();
 
     if (rc == NGX_OK) {
         ngx_mesh_metadata_done(ask, pool, services);

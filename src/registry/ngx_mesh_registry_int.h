@@ -201,6 +201,11 @@ void ngx_mesh_agent_pulse(ngx_mesh_pulse_t *pulse);
 void ngx_mesh_agent_busy(void);
 void ngx_mesh_agent_idle(void);
 
+/* much memory was needed for a moment; once a second what is free of it is
+   given back */
+void ngx_mesh_agent_large(void);
+void ngx_mesh_agent_trim(void);
+
 
 /* ngx_mesh_lease.c */
 

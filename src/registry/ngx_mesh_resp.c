@@ -5,9 +5,12 @@
 
 
 #include "ngx_mesh_resp.h"
+#include "ngx_mesh_registry_int.h"
 
 
-#define NGX_MESH_RESP_LINE  65536
+#define NGX_MESH_RESP_LINE   65536
+
+#define NGX_MESH_RESP_LARGE  (256 * 1024)
 
 
 /* a name for what differs between versions of hiredis */
@@ -122,6 +125,10 @@ ngx_mesh_resp_close(ngx_mesh_resp_t *resp)
     }
 
     ngx_mesh_net_close(&resp->net);
+
+    if (resp->bytes + resp->reader->len > NGX_MESH_RESP_LARGE) {
+        ngx_mesh_agent_large();
+    }
 
     redisReaderFree(resp->reader);
     resp->reader = NULL;
@@ -320,6 +327,10 @@ ngx_mesh_resp_reply(ngx_mesh_resp_t *resp, ngx_mesh_reply_t *reply)
     ngx_queue_t               *q;
     ngx_mesh_resp_command_t   *command;
     ngx_mesh_resp_handler_pt   handler;
+
+    if (resp->bytes > NGX_MESH_RESP_LARGE) {
+        ngx_mesh_agent_large();
+    }
 
     pool = resp->pool;
     resp->pool = NULL;

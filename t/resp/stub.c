@@ -7,6 +7,7 @@
 
 
 #include "resp.h"
+#include "ngx_mesh_registry_int.h"
 
 
 volatile ngx_msec_t      ngx_current_msec;
@@ -84,4 +85,11 @@ ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
     const char *fmt, ...)
 {
     /* void: debug messages */
+}
+
+
+void
+ngx_mesh_agent_large(void)
+{
+    /* void */
 }
