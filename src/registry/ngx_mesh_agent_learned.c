@@ -58,7 +58,8 @@ ngx_mesh_agent_learned_open(int dir, ngx_uint_t create)
                 O_RDONLY|O_DIRECTORY|O_CLOEXEC|O_NOFOLLOW);
 
     if (fd == -1 && create && ngx_errno == NGX_ENOENT
-        && mkdirat(dir, NGX_MESH_AGENT_LEARNED, 0700) == 0)
+        && mkdirat(dir, NGX_MESH_AGENT_LEARNED, 0700) == 0
+        && fsync(dir) == 0)
     {
         fd = openat(dir, NGX_MESH_AGENT_LEARNED,
                     O_RDONLY|O_DIRECTORY|O_CLOEXEC|O_NOFOLLOW);

@@ -7,6 +7,11 @@
 #include "ngx_mesh_redis.h"
 #include "ngx_mesh_registry_int.h"
 
+#ifdef __GLIBC__
+#include <arpa/nameser.h>
+#include <resolv.h>
+#endif
+
 
 /*
  * Sentinels are asked for the master before each connection to it; the one
@@ -16,6 +21,11 @@
 
 /* ms between two messages that are followed at once: masters change seldom */
 #define NGX_MESH_REDIS_HURRY  2000
+
+/* seconds that a server of names has, and how often all of them are asked:
+   nothing else is done meanwhile */
+#define NGX_MESH_REDIS_NAMES  1
+#define NGX_MESH_REDIS_TWICE  2
 
 
 static void ngx_mesh_redis_sentinel_open(ngx_mesh_redis_t *redis);
@@ -254,6 +264,14 @@ ngx_mesh_redis_sentinel_resolve(ngx_str_t *host, in_port_t port,
     u.port = port;
 
     ngx_mesh_agent_busy();
+
+#ifdef __GLIBC__
+    if (res_init() == 0) {
+        _res.retrans = NGX_MESH_REDIS_NAMES;
+        _res.retry = NGX_MESH_REDIS_TWICE;
+    }
+#endif
+
     rc = ngx_inet_resolve_host(pool, &u);
     ngx_mesh_agent_idle();
 

@@ -93,7 +93,7 @@ ngx_mesh_registry_expect(ngx_mesh_source_t *source, ngx_array_t *names)
 
     if (ngx_array_init(&ops, pool, 16, sizeof(ngx_mesh_store_op_t)) == NGX_OK
         && ngx_mesh_registry_expected(source, names, &ops, pool) == NGX_OK
-        && ops.nelts)
+        && ops.nelts && ngx_mesh_agent_leads() == NGX_OK)
     {
         (void) ngx_mesh_live_commit(ops.elts, ops.nelts, 0, 0, &result,
                                     ngx_cycle->log);
