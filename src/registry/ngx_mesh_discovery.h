@@ -111,7 +111,7 @@ struct ngx_mesh_source_s {
     ngx_rbtree_node_t          sentinel;
     ngx_uint_t                 nsubscriptions;
     ngx_uint_t                 cataloged;    /* a catalog was read */
-    size_t                     answers;      /* bytes of those that come */
+    size_t                     answers;      /* bytes of them in memory */
     ngx_mesh_source_status_t  *status;       /* in the zone */
     unsigned                   full:1;       /* max_services, which was said */
 };

@@ -188,6 +188,10 @@ ngx_mesh_redis_subscribe(ngx_mesh_subscription_t *s)
     sub->fresh = 1;
 
     ngx_mesh_redis_view_init(&sub->view, redis->conf->session);
+    ngx_mesh_redis_view_share(&sub->view, &s->source->answers,
+                              NGX_MESH_REDIS_HELD
+                              + NGX_MESH_REDIS_TIMES
+                                * ngx_mesh_registry_conf->zone->shm.size);
     ngx_mesh_redis_event(&sub->timer, ngx_mesh_redis_read_handler, sub);
 
     s->data = sub;

@@ -279,10 +279,13 @@ ngx_mesh_redis_providers_handler(void *data, ngx_mesh_reply_t *reply)
 {
     ngx_mesh_redis_sub_t *sub = data;
 
+    ngx_int_t           rc;
     ngx_uint_t          i;
     ngx_mesh_reply_t  **element;
 
     static ngx_str_t  nomem = ngx_string("no memory");
+    static ngx_str_t  room = ngx_string("more than there is room for: "
+                                        "enlarge the zone");
 
     if (!ngx_mesh_redis_hash(sub, reply, NGX_MESH_REDIS_PROVIDERS)) {
         return;
@@ -299,11 +302,11 @@ ngx_mesh_redis_providers_handler(void *data, ngx_mesh_reply_t *reply)
 
     for (i = 0; i + 1 < reply->nelements; i += 2) {
 
-        if (ngx_mesh_redis_view_field(&sub->view, &element[i]->str,
-                                      &element[i + 1]->str)
-            != NGX_OK)
-        {
-            sub->failed = nomem;
+        rc = ngx_mesh_redis_view_field(&sub->view, &element[i]->str,
+                                       &element[i + 1]->str);
+        if (rc != NGX_OK) {
+            sub->failed = (rc == NGX_ERROR) ? nomem : room;
+            ngx_mesh_redis_view_drop(&sub->view);
             break;
         }
     }

@@ -42,6 +42,15 @@ ngx_mesh_redis_view_init(ngx_mesh_redis_view_t *view, ngx_msec_t session)
 
 
 void
+ngx_mesh_redis_view_share(ngx_mesh_redis_view_t *view, size_t *total,
+    size_t most)
+{
+    view->total = total;
+    view->most = most;
+}
+
+
+void
 ngx_mesh_redis_view_clear(ngx_mesh_redis_view_t *view)
 {
     ngx_mesh_redis_field_t  *f;
@@ -96,11 +105,22 @@ static ngx_int_t
 ngx_mesh_redis_view_add(ngx_mesh_redis_view_t *view, ngx_str_t *url,
     int64_t value, uint32_t hash)
 {
+    size_t                   size;
     ngx_mesh_redis_field_t  *f;
 
-    f = ngx_alloc(sizeof(ngx_mesh_redis_field_t) + url->len, ngx_cycle->log);
+    size = sizeof(ngx_mesh_redis_field_t) + url->len;
+
+    if (view->total && *view->total + size > view->most) {
+        return NGX_DECLINED;
+    }
+
+    f = ngx_alloc(size, ngx_cycle->log);
     if (f == NULL) {
         return NGX_ERROR;
+    }
+
+    if (view->total) {
+        *view->total += size;
     }
 
     ngx_memzero(f, sizeof(ngx_mesh_redis_field_t));
@@ -162,6 +182,23 @@ ngx_mesh_redis_view_moved(ngx_mesh_redis_view_t *view,
     f->held = 0;
     f->far = 0;
     f->dead = 0;
+}
+
+
+/* others would miss the room of what nobody makes use of */
+
+void
+ngx_mesh_redis_view_drop(ngx_mesh_redis_view_t *view)
+{
+    ngx_mesh_redis_field_t  *f, *next;
+
+    for (f = ngx_mesh_redis_view_next(view, NULL); f; f = next) {
+        next = ngx_mesh_redis_view_next(view, f);
+
+        if (!f->used) {
+            ngx_mesh_redis_view_remove(view, f);
+        }
+    }
 }
 
 
@@ -401,6 +438,11 @@ ngx_mesh_redis_view_remove(ngx_mesh_redis_view_t *view,
     ngx_mesh_redis_field_t *f)
 {
     ngx_rbtree_delete(&view->tree, &f->sn.node);
+
+    if (view->total) {
+        *view->total -= sizeof(ngx_mesh_redis_field_t) + f->sn.str.len;
+    }
+
     ngx_free(f);
 }
 

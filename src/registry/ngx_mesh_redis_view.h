@@ -55,6 +55,8 @@ typedef struct {
     ngx_rbtree_t               tree;
     ngx_rbtree_node_t          sentinel;
     ngx_msec_t                 session;      /* providers', if not longer */
+    size_t                    *total;        /* bytes of all views, or NULL */
+    size_t                     most;         /* that they may be */
     ngx_uint_t                 generation;   /* reads */
     int64_t                    now;          /* of this read: local, steady */
     int64_t                    clock;        /* the server's, ms since 1970 */
@@ -79,15 +81,22 @@ void ngx_mesh_redis_view_init(ngx_mesh_redis_view_t *view,
     ngx_msec_t session);
 void ngx_mesh_redis_view_clear(ngx_mesh_redis_view_t *view);
 
+/* views that are counted in the same place have so many bytes together at
+   most; it has to live as long as they */
+void ngx_mesh_redis_view_share(ngx_mesh_redis_view_t *view, size_t *total,
+    size_t most);
+
 /*
  * A read: begin, a call for each field, end, which counts what is lost, and
- * settle, which decides.  A read that fails midway does no harm.  NGX_ERROR:
- * there is no memory.
+ * settle, which decides.  A read that fails midway does no harm, and what it
+ * brought anew is dropped.  NGX_ERROR: there is no memory; NGX_DECLINED: it
+ * would be too much.
  */
 void ngx_mesh_redis_view_begin(ngx_mesh_redis_view_t *view, int64_t now,
     int64_t clock);
 ngx_int_t ngx_mesh_redis_view_field(ngx_mesh_redis_view_t *view,
     ngx_str_t *url, ngx_str_t *value);
+void ngx_mesh_redis_view_drop(ngx_mesh_redis_view_t *view);
 void ngx_mesh_redis_view_end(ngx_mesh_redis_view_t *view);
 void ngx_mesh_redis_view_settle(ngx_mesh_redis_view_t *view, ngx_uint_t hold);
 

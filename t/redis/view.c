@@ -522,6 +522,58 @@ test_values(void)
 }
 
 
+/* two hashes, and room for a bit more than one */
+
+static void
+test_share(void)
+{
+    size_t                 total;
+    ngx_int_t              rc;
+    ngx_str_t              url, value;
+    ngx_uint_t             i;
+    ngx_mesh_redis_view_t  one, other;
+    char                   text[32];
+
+    total = 0;
+    rc = NGX_OK;
+    value = str("1700000060000");
+
+    ngx_mesh_redis_view_init(&one, SESSION);
+    ngx_mesh_redis_view_init(&other, SESSION);
+    ngx_mesh_redis_view_share(&one, &total, 100000);
+    ngx_mesh_redis_view_share(&other, &total, 100000);
+
+    url = str("dubbo://h:1/a");
+    ngx_mesh_redis_view_begin(&one, 1000, 1700000000000);
+    (void) ngx_mesh_redis_view_field(&one, &url, &value);
+    ngx_mesh_redis_view_end(&one);
+    ngx_mesh_redis_view_settle(&one, 0);
+
+    ngx_mesh_redis_view_begin(&one, 2000, 1700000001000);
+
+    for (i = 1; i < 10000 && rc == NGX_OK; i++) {
+        (void) snprintf(text, sizeof(text), "dubbo://h:%d/a", (int) i);
+        url = str(text);
+        rc = ngx_mesh_redis_view_field(&one, &url, &value);
+    }
+
+    ok(rc == NGX_DECLINED && total <= 100000 && total > 90000,
+       "a hash without end");
+
+    ngx_mesh_redis_view_drop(&one);
+    ok(total && total < 1000 && ngx_mesh_redis_view_next(&one, NULL)->used,
+       "... leaves what there was, and room");
+
+    ngx_mesh_redis_view_begin(&other, 1000, 1700000000000);
+    ok(ngx_mesh_redis_view_field(&other, &url, &value) == NGX_OK,
+       "... for another one");
+
+    ngx_mesh_redis_view_clear(&one);
+    ngx_mesh_redis_view_clear(&other);
+    ok(total == 0, "nothing is counted that is not there");
+}
+
+
 void
 test_view(void)
 {
@@ -533,6 +585,7 @@ test_view(void)
     test_losses();
     test_urls();
     test_values();
+    test_share();
 
     ngx_mesh_redis_view_clear(&view);
 }
