@@ -136,6 +136,7 @@ struct ngx_mesh_consul_watch_s {
     unsigned                   guarded:1;    /* recheck is set */
     unsigned                   other:1;      /* of another address, if any */
     unsigned                   failing:1;
+    unsigned                   woken:2;      /* to try: 1; it failed again: 2 */
     unsigned                   slow:1;       /* until somebody mends it */
     unsigned                   retold:1;     /* the token was read again */
 };

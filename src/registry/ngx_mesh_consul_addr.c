@@ -107,7 +107,8 @@ ngx_mesh_consul_works(ngx_mesh_consul_watch_t *w, ngx_uint_t addr)
 
     a->backoff = 0;
 
-    /* whoever waits for it need not wait any longer; not all at once */
+    /* whoever waits for it need not wait any longer; not all at once, and
+       once: what fails then may do so by itself */
 
     for (i = 0; i < 2; i++) {
         queue = i ? &consul->rotated : &consul->watched;
@@ -118,10 +119,11 @@ ngx_mesh_consul_works(ngx_mesh_consul_watch_t *w, ngx_uint_t addr)
         {
             other = ngx_queue_data(q, ngx_mesh_consul_watch_t, queue);
 
-            if (other != w && (other->failing || other->delayed)
+            if (other != w
+                && (other->delayed || (other->failing && !other->woken))
                 && !other->slow && !other->busy && !other->waits)
             {
-                other->backoff = 0;
+                other->woken = other->failing ? 1 : other->woken;
                 ngx_mesh_consul_later(other, ngx_random() % 500);
             }
         }

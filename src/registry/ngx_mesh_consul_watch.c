@@ -777,6 +777,7 @@ ngx_mesh_consul_next(ngx_mesh_consul_watch_t *w, ngx_uint_t changed)
 
     if (w->blocking || changed || !w->watched) {
         w->backoff = 0;
+        w->woken = 0;
     }
 
     if (!w->watched) {
@@ -824,6 +825,7 @@ ngx_mesh_consul_retry(ngx_mesh_consul_watch_t *w)
     }
 
     w->backoff = ngx_mesh_discovery_backoff(w->backoff);
+    w->woken = (w->woken == 1) ? 2 : 0;
 
     ngx_mesh_source_backoff(consul->source, w->backoff);
     ngx_mesh_consul_later(w, w->backoff);
