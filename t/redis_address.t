@@ -20,25 +20,27 @@ my $A = 'com.example.A:1.0.0';
 my ($one, $two) = map { Mesh::Redis->new } 1 .. 2;
 
 $one->provide(provider(20880));
-$two->provide(provider($_)) for 20880, 20881;
+$two->provide(provider($_)) for 20880, 20881, 20883 .. 20885;
 
 my $t = Mesh::RedisRegistry->new(timeout => 240);
 $t->follow($one->url . ' ' . $two->url
            . ' refresh=500ms ping=300ms session=3s');
 $t->sees($A, [20880], 'the first address');
 $one->kill9;
-$t->sees($A, [20880, 20881], 'the second, when the first is gone', 20);
+my @second = (20880, 20881, 20883 .. 20885);
+$t->sees($A, \@second, 'the second, when the first is gone', 20);
 $one->start;
-$one->provide(provider(20882));
-$t->keeps($A, [20880, 20881], 'which is kept to', 1);
+$one->provide(provider($_)) for 20882 .. 20885;
+$t->keeps($A, \@second, 'which is kept to', 1);
 
 $two->kill9;
-$t->sees($A, ['20880?', '20881?', 20882],
-         'the first, which lacks something, when the second is gone', 20);
+$t->sees($A, ['20880?', '20881?', 20882 .. 20885],
+         'the first, which lacks the smaller part, when the second is gone',
+         20);
 $one->provide(provider(20880));
 ok(wait_for(sub {
-    $one->beat(provider($_)) for 20880, 20882;
-    join(' ', $t->ports($A)) eq '20880 20882';
+    $one->beat(provider($_)) for 20880, 20882 .. 20885;
+    join(' ', $t->ports($A)) eq '20880 20882 20883 20884 20885';
 }, 30), '... for a session');
 $t->stop;
 
