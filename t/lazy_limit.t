@@ -10,6 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
+use Time::HiRes qw(time);
 
 use Mesh::Calls;
 use Mesh::Lazy;
@@ -93,14 +94,18 @@ is(metric($t, 'mesh_wants_total'), 0, 'none of them is wanted');
 
 # so many in a second
 
+my $from = time;
 invent($client, 1000);
 invent(my $other = $t->tcp('rpc'), 1000);
 
 my @left = $client->recv_frames(1000, 3);
 push @left, $other->recv_frames(1000, 3);
+my $wanted = metric($t, 'mesh_wants_total');
 
 is(grep({ went($_) ne 'status 60' } @left), 0, 'in a burst: some are refused');
-cmp_ok(scalar @left, '>=', 500, '... as many');
+cmp_ok($wanted, '>=', 512, '... 512 are not');
+cmp_ok($wanted, '<=', 513 + 128 * (time - $from), '... and 128 a second');
+is($wanted, 2000 - @left, '... as many as are left');
 is(scalar $t->grep_log(qr/more unknown services are called/), 1,
    '... said once');
 ok(wait_for { refused('rate') == @left } 5, '... counted');
