@@ -99,6 +99,9 @@ is(keys %{ endpoints(A) }, 4, '... with the endpoints as they were');
 
 is(api($t, 'PUT', 'services/' . A, { registries => 'other' })->{json}{error}
    {pointer}, '/registries', 'a registry that there is not');
+is(api($t, 'PUT', 'services/' . A, { registries => 'off',
+       provided_by => 'app-a' })->{json}{error}{pointer}, '/provided_by',
+   'an application that nobody is asked for');
 is(api($t, 'PUT', 'services/' . A, { registries => 'consul',
        provided_by => 'app-a,app-b' })->{status}, 200, 'one that there is');
 is_deeply([@{ service(A)->{spec} }{qw(registries provided_by)}],

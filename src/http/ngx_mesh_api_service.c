@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_mesh_discovery.h"
 #include "ngx_mesh_operator.h"
 #include "ngx_mesh_proxy.h"
 #include "ngx_mesh_api_route.h"
@@ -34,6 +35,8 @@ static ngx_int_t ngx_mesh_api_service_put(ngx_mesh_api_call_t *call,
 static ngx_int_t ngx_mesh_api_service_fill(ngx_mesh_api_call_t *call,
     cJSON *body, ngx_mesh_service_t *service);
 static ngx_int_t ngx_mesh_api_service_registries(ngx_mesh_api_call_t *call,
+    ngx_mesh_api_service_t *spec);
+static ngx_int_t ngx_mesh_api_service_provided(ngx_mesh_api_call_t *call,
     ngx_mesh_api_service_t *spec);
 static ngx_int_t ngx_mesh_api_service_balancer(ngx_mesh_api_call_t *call,
     ngx_mesh_api_service_t *spec, ngx_mesh_service_t *service);
@@ -430,6 +433,10 @@ ngx_mesh_api_service_fill(ngx_mesh_api_call_t *call, cJSON *body,
 
     rc = ngx_mesh_api_service_registries(call, &spec);
 
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_api_service_provided(call, &spec);
+    }
+
     if (rc != NGX_OK) {
         return rc;
     }
@@ -500,6 +507,61 @@ ngx_mesh_api_service_registries(ngx_mesh_api_call_t *call,
     }
 
     return NGX_OK;
+}
+
+
+/* only Consul is asked for applications */
+
+static ngx_int_t
+ngx_mesh_api_service_provided(ngx_mesh_api_call_t *call,
+    ngx_mesh_api_service_t *spec)
+{
+    ngx_int_t                rc;
+    ngx_str_t                list, name;
+    ngx_uint_t               i;
+    ngx_mesh_api_at_t        at;
+    ngx_mesh_source_info_t   info;
+
+    if (call->restore || spec->provided_by.len == 0) {
+        return NGX_OK;
+    }
+
+    for (i = 0; /* void */ ; i++) {
+
+        rc = ngx_mesh_source_info(i, call->pool, &info);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_DECLINED) {
+            break;
+        }
+
+        if (info.type.len != 6
+            || ngx_strncmp(info.type.data, "consul", 6) != 0)
+        {
+            continue;
+        }
+
+        list = spec->registries;
+
+        if (list.len == 0) {
+            return NGX_OK;
+        }
+
+        while (ngx_mesh_discovery_part(&list, &name)) {
+            if (ngx_mesh_api_equal(&info.name, &name)) {
+                return NGX_OK;
+            }
+        }
+    }
+
+    at.up = NULL;
+    at.name = "provided_by";
+
+    return ngx_mesh_api_wrong(call, &at, "\"provided_by\" needs a registry of "
+                              "Consul that is asked for the service");
 }
 
 
