@@ -71,7 +71,7 @@ $t->write_conf(config('listed'));
 ok($t->reload(gone => 1), 'only what is listed is asked for');
 ok((wait_for {
     $status = api($t, 'GET', 'status')->{json};
-    $status->{items}{endpoints} == 0
+    $status->{items}{endpoints} == 0 && $status->{items}{services} == 1
 } 20), '... the rest goes');
 is($status->{items}{services}, 1, '... with the services');
 cmp_ok($status->{revision} - $revision, '<', 1000, '... in few commits');

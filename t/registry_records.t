@@ -152,8 +152,14 @@ is($r->{status}{effective_weight}, 200, '... until it is over');
 is(api($t, 'GET', 'services/demo.Web')->{status}, 404,
    'without a protocol it is none');
 
-my %told = map { $_->{service} => $_->{unmapped} }
-    @{ api($t, 'GET', 'registries/consul')->{json}{status}{services} };
+my %told;
+
+wait_for {
+    %told = map { $_->{service} => $_->{unmapped} }
+        @{ api($t, 'GET', 'registries/consul')->{json}{status}{services} };
+    $told{'demo.Web'} && $told{'demo-app'}
+} 20;
+
 like($told{'demo.Web'}, qr/^no protocol: 1 instance, as "w-1" .remedy: /,
      '... which the API tells');
 like($told{'demo-app'}, qr/^application-level: .*provided_by demo-app;/,

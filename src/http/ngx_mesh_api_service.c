@@ -8,7 +8,6 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_mesh_discovery.h"
 #include "ngx_mesh_operator.h"
 #include "ngx_mesh_proxy.h"
 #include "ngx_mesh_api_route.h"
@@ -517,7 +516,6 @@ ngx_mesh_api_service_provided(ngx_mesh_api_call_t *call,
     ngx_mesh_api_service_t *spec)
 {
     ngx_int_t                rc;
-    ngx_str_t                list, name;
     ngx_uint_t               i;
     ngx_mesh_api_at_t        at;
     ngx_mesh_source_info_t   info;
@@ -544,16 +542,10 @@ ngx_mesh_api_service_provided(ngx_mesh_api_call_t *call,
             continue;
         }
 
-        list = spec->registries;
-
-        if (list.len == 0) {
+        if (spec->registries.len == 0
+            || ngx_mesh_list_has(&spec->registries, &info.name))
+        {
             return NGX_OK;
-        }
-
-        while (ngx_mesh_discovery_part(&list, &name)) {
-            if (ngx_mesh_api_equal(&info.name, &name)) {
-                return NGX_OK;
-            }
         }
     }
 

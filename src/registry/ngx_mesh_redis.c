@@ -19,6 +19,11 @@
 
 #define NGX_MESH_REDIS_SECRET  4096
 
+/* bytes of all URLs that are remembered: so many, and so many times the zone,
+   which is the measure of a fleet */
+#define NGX_MESH_REDIS_HELD    (64 * 1024 * 1024)
+#define NGX_MESH_REDIS_TIMES   2
+
 /* s since 1970 of the year 10000: no clock has that */
 #define NGX_MESH_REDIS_NEVER   253402300800
 
@@ -191,7 +196,7 @@ ngx_mesh_redis_subscribe(ngx_mesh_subscription_t *s)
     ngx_mesh_redis_view_share(&sub->view, &s->source->answers,
                               NGX_MESH_REDIS_HELD
                               + NGX_MESH_REDIS_TIMES
-                                * ngx_mesh_registry_conf->zone->shm.size);
+                                * ngx_mesh_store_size(ngx_mesh_live()));
     ngx_mesh_redis_event(&sub->timer, ngx_mesh_redis_read_handler, sub);
 
     s->data = sub;
