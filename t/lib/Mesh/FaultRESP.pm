@@ -454,7 +454,7 @@ sub do_scan {
 
     # so that a reader has to follow the cursor
     my $count = $o{count} // 10;
-    my @some = splice @keys, $cursor, $count;
+    my @some = splice @keys, $cursor < @keys ? $cursor : @keys, $count;
     my $next = @keys > $cursor ? $cursor + $count : 0;
 
     return list($c, '*', $next, \@some);
