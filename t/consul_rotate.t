@@ -32,12 +32,9 @@ is(scalar(grep { !until_learned($t, $_, 1) } @names), 0, 'all are learned');
 wait_for { $f->waiting == 7 } 10;
 is($f->waiting, 7, 'long polls, one connection is for the others');
 
-my @polled = map { $_->{target} =~ m{/(com[^?]+)\?index} ? $1 : () }
-             $f->requests;
+my @polled = grep { length } $f->polled;
 my %polled = map { $_ => 1 } @polled;
 my ($rotated) = grep { !$polled{$_} } @names;
-
-# the first had to make room, when the others came
 my $watched = $polled[-1];
 
 $f->requests(1);

@@ -105,6 +105,9 @@ sub requests { @{ $_[0]->ask('requests', $_[1]) } }
 # how many wait for a change now
 sub waiting { $_[0]->ask('waiting') }
 
+# the services that are waited for, the catalog is ''
+sub polled { @{ $_[0]->ask('polled') } }
+
 # all that wait are answered as if their time was over
 sub release { $_[0]->ask('release') }
 
@@ -163,6 +166,11 @@ sub order_fault {
 sub order_clear   { $_[0]{faults} = []; delete $_[0]{early}; 1 }
 sub order_early   { $_[0]{early} = $_[1]; 1 }
 sub order_waiting { scalar grep { !$_->{c}{dead} } @{ $_[0]{waiting} } }
+sub order_polled {
+    [map { $_->{name} } grep { !$_->{c}{dead} } @{ $_[0]{waiting} }]
+}
+
+
 sub order_release { $_[0]->wake; 1 }
 
 
