@@ -313,6 +313,13 @@ void ngx_mesh_api_show_table(ngx_mesh_api_call_t *call);
 void ngx_mesh_api_show_error(ngx_mesh_json_t *json,
     ngx_mesh_api_error_t *error, ngx_uint_t problem);
 
+/* hands over all items of a type, some at a time, which are gone afterwards,
+   and which other commits may come between; what is not NGX_OK ends it */
+typedef ngx_int_t (*ngx_mesh_api_items_pt)(void *data, ngx_array_t *items);
+
+ngx_int_t ngx_mesh_api_show_each(ngx_mesh_api_call_t *call, ngx_uint_t type,
+    ngx_mesh_api_items_pt handler, void *data);
+
 ngx_int_t ngx_mesh_api_service_path(ngx_mesh_store_item_t *item,
     ngx_str_t *path, ngx_pool_t *pool);
 ngx_int_t ngx_mesh_api_service_spec(ngx_mesh_json_t *json,

@@ -17,7 +17,10 @@
  */
 
 
-#define NGX_MESH_API_REGISTRY_STEP  1000
+typedef struct {
+    ngx_mesh_json_t  *json;
+    ngx_str_t        *registry;
+} ngx_mesh_api_registry_answers_t;
 
 
 static ngx_int_t ngx_mesh_api_registries(ngx_mesh_api_call_t *call);
@@ -35,10 +38,8 @@ static void ngx_mesh_api_registry_state(ngx_mesh_json_t *json,
     ngx_mesh_source_status_t *st);
 static void ngx_mesh_api_registry_counts(ngx_mesh_json_t *json,
     ngx_mesh_source_status_t *st);
-static ngx_int_t ngx_mesh_api_registry_services(ngx_mesh_api_call_t *call,
-    ngx_str_t *registry);
-static void ngx_mesh_api_registry_answers(ngx_mesh_json_t *json,
-    ngx_array_t *items, ngx_str_t *registry);
+static ngx_int_t ngx_mesh_api_registry_answers(void *data,
+    ngx_array_t *items);
 static void ngx_mesh_api_registry_answer(ngx_mesh_json_t *json,
     ngx_str_t *interface, ngx_mesh_answer_t *answer);
 static void ngx_mesh_api_registry_time(ngx_mesh_json_t *json, char *name,
@@ -146,8 +147,9 @@ static ngx_int_t
 ngx_mesh_api_registry_show(ngx_mesh_api_call_t *call,
     ngx_mesh_source_info_t *info, ngx_uint_t services)
 {
-    ngx_int_t         rc;
-    ngx_mesh_json_t  *json;
+    ngx_int_t                         rc;
+    ngx_mesh_json_t                  *json;
+    ngx_mesh_api_registry_answers_t   answers;
 
     rc = NGX_OK;
     json = call->json;
@@ -171,7 +173,12 @@ ngx_mesh_api_registry_show(ngx_mesh_api_call_t *call,
     if (services) {
         ngx_mesh_json_key(json, "services");
         ngx_mesh_json_open(json, '[');
-        rc = ngx_mesh_api_registry_services(call, &info->name);
+
+        answers.json = json;
+        answers.registry = &info->name;
+
+        rc = ngx_mesh_api_show_each(call, NGX_MESH_ITEM_ANSWER,
+                                    ngx_mesh_api_registry_answers, &answers);
         ngx_mesh_json_close(json, ']');
     }
 
@@ -284,63 +291,11 @@ ngx_mesh_api_registry_counts(ngx_mesh_json_t *json,
 }
 
 
-/* some at a time: the table's lock is not held for long, nor much copied */
-
 static ngx_int_t
-ngx_mesh_api_registry_services(ngx_mesh_api_call_t *call, ngx_str_t *registry)
+ngx_mesh_api_registry_answers(void *data, ngx_array_t *items)
 {
-    uint64_t                revision;
-    ngx_int_t               rc;
-    ngx_str_t               after;
-    ngx_pool_t             *pool, *next;
-    ngx_array_t             items;
-    ngx_mesh_store_item_t  *last;
+    ngx_mesh_api_registry_answers_t *answers = data;
 
-    pool = NULL;
-    ngx_str_null(&after);
-
-    do {
-        next = ngx_create_pool(16384, call->log);
-        rc = NGX_ERROR;
-
-        if (next
-            && ngx_array_init(&items, next, 64, sizeof(ngx_mesh_store_item_t))
-               == NGX_OK
-            && ngx_mesh_store_list(call->store, NGX_MESH_ITEM_ANSWER,
-                                   pool ? &after : NULL, NULL, 0,
-                                   NGX_MESH_API_REGISTRY_STEP, next, &items,
-                                   &revision)
-               == NGX_OK)
-        {
-            rc = NGX_OK;
-            ngx_mesh_api_registry_answers(call->json, &items, registry);
-        }
-
-        if (pool) {
-            ngx_destroy_pool(pool);
-        }
-
-        pool = next;
-
-        if (rc == NGX_OK && items.nelts) {
-            last = (ngx_mesh_store_item_t *) items.elts + items.nelts - 1;
-            after = last->key;
-        }
-
-    } while (rc == NGX_OK && items.nelts == NGX_MESH_API_REGISTRY_STEP);
-
-    if (pool) {
-        ngx_destroy_pool(pool);
-    }
-
-    return rc;
-}
-
-
-static void
-ngx_mesh_api_registry_answers(ngx_mesh_json_t *json, ngx_array_t *items,
-    ngx_str_t *registry)
-{
     ngx_str_t               interface, name;
     ngx_uint_t              i;
     ngx_mesh_answer_t       answer;
@@ -352,13 +307,15 @@ ngx_mesh_api_registry_answers(ngx_mesh_json_t *json, ngx_array_t *items,
 
         if (ngx_mesh_item_answer_read(&item[i], &interface, &name, &answer)
             == NGX_OK
-            && ngx_mesh_equal(&name, registry)
+            && ngx_mesh_equal(&name, answers->registry)
             && (answer.held || answer.unknown || !answer.known
                 || answer.unmapped.len || answer.unsupported.len))
         {
-            ngx_mesh_api_registry_answer(json, &interface, &answer);
+            ngx_mesh_api_registry_answer(answers->json, &interface, &answer);
         }
     }
+
+    return NGX_OK;
 }
 
 

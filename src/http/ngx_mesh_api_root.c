@@ -16,8 +16,6 @@
 /* what there is, and how the table does */
 
 
-#define NGX_MESH_API_STATUS_STEP  1000
-
 /* owners that are counted each; a registry has one name */
 typedef struct {
     ngx_str_t   name;
@@ -25,17 +23,19 @@ typedef struct {
     ngx_uint_t  endpoints;
 } ngx_mesh_api_owner_t;
 
+typedef struct {
+    ngx_uint_t    n;
+    ngx_array_t   owners;                    /* ngx_mesh_api_owner_t */
+} ngx_mesh_api_count_t;
+
 
 static ngx_int_t ngx_mesh_api_root(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_status(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_zone_status(ngx_mesh_api_call_t *call);
 static ngx_int_t ngx_mesh_api_agent_status(ngx_mesh_api_call_t *call);
-static ngx_int_t ngx_mesh_api_count(ngx_mesh_api_call_t *call,
-    ngx_uint_t type, ngx_uint_t *n, ngx_array_t *owners);
-static ngx_int_t ngx_mesh_api_count_items(ngx_mesh_api_call_t *call,
-    ngx_array_t *items, ngx_array_t *owners);
-static ngx_mesh_api_owner_t *ngx_mesh_api_owner(ngx_mesh_api_call_t *call,
-    ngx_array_t *owners, ngx_str_t *name);
+static ngx_int_t ngx_mesh_api_count(void *data, ngx_array_t *items);
+static ngx_mesh_api_owner_t *ngx_mesh_api_owner(ngx_mesh_api_count_t *count,
+    ngx_str_t *name);
 
 
 ngx_mesh_api_op_t  ngx_mesh_api_root_ops[] = {
@@ -118,17 +118,18 @@ ngx_mesh_api_root(ngx_mesh_api_call_t *call)
 static ngx_int_t
 ngx_mesh_api_status(ngx_mesh_api_call_t *call)
 {
-    ngx_uint_t             i, n;
-    ngx_array_t            owners;
+    ngx_uint_t             i;
     ngx_core_conf_t       *ccf;
     ngx_mesh_json_t       *json;
     ngx_mesh_api_owner_t  *owner;
+    ngx_mesh_api_count_t   count;
 
     static char           *types[] = {
         NULL, "services", "endpoints", "overrides", "routes"
     };
 
-    if (ngx_array_init(&owners, call->pool, 4, sizeof(ngx_mesh_api_owner_t))
+    if (ngx_array_init(&count.owners, call->pool, 4,
+                       sizeof(ngx_mesh_api_owner_t))
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -155,12 +156,16 @@ ngx_mesh_api_status(ngx_mesh_api_call_t *call)
 
     for (i = NGX_MESH_ITEM_SERVICE; i <= NGX_MESH_ITEM_ROUTE; i++) {
 
-        if (ngx_mesh_api_count(call, i, &n, &owners) != NGX_OK) {
+        count.n = 0;
+
+        if (ngx_mesh_api_show_each(call, i, ngx_mesh_api_count, &count)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
 
         ngx_mesh_json_key(json, types[i]);
-        ngx_mesh_json_number(json, n);
+        ngx_mesh_json_number(json, count.n);
     }
 
     ngx_mesh_json_close(json, '}');
@@ -168,9 +173,9 @@ ngx_mesh_api_status(ngx_mesh_api_call_t *call)
     ngx_mesh_json_key(json, "owners");
     ngx_mesh_json_open(json, '{');
 
-    owner = owners.elts;
+    owner = count.owners.elts;
 
-    for (i = 0; i < owners.nelts; i++) {
+    for (i = 0; i < count.owners.nelts; i++) {
         ngx_mesh_json_name(json, &owner[i].name);
         ngx_mesh_json_open(json, '{');
         ngx_mesh_json_key(json, "services");
@@ -280,69 +285,11 @@ ngx_mesh_api_agent_status(ngx_mesh_api_call_t *call)
 }
 
 
-/* some at a time: the table's lock is not held for long, nor much copied */
-
 static ngx_int_t
-ngx_mesh_api_count(ngx_mesh_api_call_t *call, ngx_uint_t type, ngx_uint_t *n,
-    ngx_array_t *owners)
+ngx_mesh_api_count(void *data, ngx_array_t *items)
 {
-    uint64_t                revision;
-    ngx_int_t               rc;
-    ngx_str_t               after;
-    ngx_pool_t             *pool, *next;
-    ngx_array_t             items;
-    ngx_mesh_store_item_t  *last;
+    ngx_mesh_api_count_t *count = data;
 
-    ngx_str_null(&after);
-    pool = NULL;
-    *n = 0;
-
-    do {
-        next = ngx_create_pool(16384, call->log);
-
-        rc = (next != NULL
-              && ngx_array_init(&items, next, 64,
-                                sizeof(ngx_mesh_store_item_t))
-                 == NGX_OK
-              && ngx_mesh_store_list(call->store, type,
-                                     pool ? &after : NULL, NULL, 0,
-                                     NGX_MESH_API_STATUS_STEP, next, &items,
-                                     &revision)
-                 == NGX_OK
-              && ngx_mesh_api_count_items(call, &items, owners) == NGX_OK)
-             ? NGX_OK : NGX_ERROR;
-
-        if (pool) {
-            ngx_destroy_pool(pool);
-        }
-
-        pool = next;
-
-        if (rc != NGX_OK) {
-            break;
-        }
-
-        *n += items.nelts;
-
-        if (items.nelts) {
-            last = (ngx_mesh_store_item_t *) items.elts + items.nelts - 1;
-            after = last->key;
-        }
-
-    } while (items.nelts == NGX_MESH_API_STATUS_STEP);
-
-    if (pool) {
-        ngx_destroy_pool(pool);
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_mesh_api_count_items(ngx_mesh_api_call_t *call, ngx_array_t *items,
-    ngx_array_t *owners)
-{
     ngx_str_t               name, id, service;
     ngx_uint_t              i;
     ngx_mesh_service_t      s;
@@ -350,6 +297,7 @@ ngx_mesh_api_count_items(ngx_mesh_api_call_t *call, ngx_array_t *items,
     ngx_mesh_store_item_t  *item;
 
     item = items->elts;
+    count->n += items->nelts;
 
     for (i = 0; i < items->nelts; i++) {
 
@@ -368,7 +316,7 @@ ngx_mesh_api_count_items(ngx_mesh_api_call_t *call, ngx_array_t *items,
             continue;
         }
 
-        owner = ngx_mesh_api_owner(call, owners, &name);
+        owner = ngx_mesh_api_owner(count, &name);
         if (owner == NULL) {
             return NGX_ERROR;
         }
@@ -382,21 +330,20 @@ ngx_mesh_api_count_items(ngx_mesh_api_call_t *call, ngx_array_t *items,
 
 
 static ngx_mesh_api_owner_t *
-ngx_mesh_api_owner(ngx_mesh_api_call_t *call, ngx_array_t *owners,
-    ngx_str_t *name)
+ngx_mesh_api_owner(ngx_mesh_api_count_t *count, ngx_str_t *name)
 {
     ngx_uint_t             i;
     ngx_mesh_api_owner_t  *owner;
 
-    owner = owners->elts;
+    owner = count->owners.elts;
 
-    for (i = 0; i < owners->nelts; i++) {
+    for (i = 0; i < count->owners.nelts; i++) {
         if (ngx_mesh_equal(&owner[i].name, name)) {
             return &owner[i];
         }
     }
 
-    owner = ngx_array_push(owners);
+    owner = ngx_array_push(&count->owners);
     if (owner == NULL) {
         return NULL;
     }
@@ -404,7 +351,7 @@ ngx_mesh_api_owner(ngx_mesh_api_call_t *call, ngx_array_t *owners,
     ngx_memzero(owner, sizeof(ngx_mesh_api_owner_t));
 
     owner->name.len = name->len;
-    owner->name.data = ngx_pstrdup(call->pool, name);
+    owner->name.data = ngx_pstrdup(count->owners.pool, name);
 
     return owner->name.data ? owner : NULL;
 }

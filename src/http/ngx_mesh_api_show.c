@@ -14,6 +14,10 @@
 /* what several answers have in common */
 
 
+/* items that are copied at a time */
+#define NGX_MESH_API_SHOW_STEP  1000
+
+
 static ngx_int_t ngx_mesh_api_show_spec(ngx_mesh_json_t *json, char *name,
     ngx_mesh_api_type_t *type, ngx_mesh_store_item_t *item, ngx_pool_t *pool);
 
@@ -198,4 +202,54 @@ ngx_mesh_api_show_error(ngx_mesh_json_t *json, ngx_mesh_api_error_t *error,
         ngx_mesh_json_key(json, "largest_free_run");
         ngx_mesh_json_number(json, error->largest);
     }
+}
+
+
+/* the table's lock is not held for long */
+
+ngx_int_t
+ngx_mesh_api_show_each(ngx_mesh_api_call_t *call, ngx_uint_t type,
+    ngx_mesh_api_items_pt handler, void *data)
+{
+    uint64_t                revision;
+    ngx_int_t               rc;
+    ngx_str_t               after;
+    ngx_pool_t             *pool, *next;
+    ngx_array_t             items;
+    ngx_mesh_store_item_t  *last;
+
+    pool = NULL;
+    ngx_str_null(&after);
+
+    do {
+        next = ngx_create_pool(16384, call->log);
+
+        rc = (next != NULL
+              && ngx_array_init(&items, next, 64,
+                                sizeof(ngx_mesh_store_item_t))
+                 == NGX_OK
+              && ngx_mesh_store_list(call->store, type, pool ? &after : NULL,
+                                     NULL, 0, NGX_MESH_API_SHOW_STEP, next,
+                                     &items, &revision)
+                 == NGX_OK)
+             ? handler(data, &items) : NGX_ERROR;
+
+        if (pool) {
+            ngx_destroy_pool(pool);
+        }
+
+        pool = next;
+
+        if (rc == NGX_OK && items.nelts) {
+            last = (ngx_mesh_store_item_t *) items.elts + items.nelts - 1;
+            after = last->key;
+        }
+
+    } while (rc == NGX_OK && items.nelts == NGX_MESH_API_SHOW_STEP);
+
+    if (pool) {
+        ngx_destroy_pool(pool);
+    }
+
+    return rc;
 }

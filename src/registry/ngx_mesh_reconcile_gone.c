@@ -227,9 +227,7 @@ ngx_mesh_reconcile_gone_handler(ngx_event_t *ev)
         removal.interface = NULL;
         removal.registry = NULL;
 
-        ngx_mesh_agent_busy();
         rc = ngx_mesh_reconcile_remove(&removal);
-        ngx_mesh_agent_idle();
     }
 
     if (rc != NGX_MESH_STORE_OK && rc != NGX_MESH_STORE_SAME) {
@@ -361,9 +359,7 @@ ngx_mesh_reconcile_orphans(ngx_mesh_core_conf_t *ccf, ngx_mesh_stray_pt stray,
     removal.interface = NULL;
     removal.registry = NULL;
 
-    ngx_mesh_agent_busy();
     rc = ngx_mesh_reconcile_remove(&removal);
-    ngx_mesh_agent_idle();
 
     if (rc != NGX_MESH_STORE_OK && rc != NGX_MESH_STORE_SAME) {
         return NGX_ERROR;
@@ -445,7 +441,9 @@ ngx_mesh_reconcile_remove(ngx_mesh_reconcile_removal_t *removal)
             return NGX_MESH_STORE_NOMEM;
         }
 
+        ngx_mesh_agent_busy();
         rc = ngx_mesh_reconcile_remove_once(removal, pool);
+        ngx_mesh_agent_idle();
 
         ngx_destroy_pool(pool);
     }
