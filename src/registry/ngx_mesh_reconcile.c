@@ -44,6 +44,8 @@ static ngx_mesh_reconcile_state_t *ngx_mesh_reconcile_state(
     ngx_mesh_subscription_t *s);
 static ngx_int_t ngx_mesh_reconcile_run(ngx_mesh_reconcile_t *r,
     ngx_pool_t *pool);
+static void ngx_mesh_reconcile_crowded(ngx_mesh_reconcile_t *r,
+    ngx_pool_t *pool);
 static ngx_uint_t ngx_mesh_reconcile_once(ngx_mesh_reconcile_t *r,
     ngx_pool_t *pool);
 static ngx_int_t ngx_mesh_reconcile_plan(ngx_mesh_reconcile_t *r,
@@ -73,8 +75,8 @@ static void ngx_mesh_reconcile_retry(ngx_event_t *ev);
 static void ngx_mesh_reconcile_cleanup(void *data);
 
 
-/* said once, until there is room again */
-static ngx_uint_t  ngx_mesh_reconcile_full;
+/* whose answers have no room: the first is said, and that there is none more */
+static ngx_uint_t  ngx_mesh_reconcile_nfull;
 
 
 ngx_int_t
@@ -220,6 +222,10 @@ ngx_mesh_reconcile_run(ngx_mesh_reconcile_t *r, ngx_pool_t *pool)
         if (rc == NGX_MESH_STORE_OK || rc == NGX_MESH_STORE_SAME) {
             ngx_mesh_reconcile_told(r);
 
+            if (r->update->what != NGX_MESH_UPDATE_UNKNOWN) {
+                ngx_mesh_reconcile_fits(&r->state->full);
+            }
+
             ngx_mesh_source_count(r->subscription->source,
                                   r->update->what == NGX_MESH_UPDATE_UNKNOWN
                                   ? NGX_MESH_SOURCE_C_UNKNOWN
@@ -239,9 +245,40 @@ ngx_mesh_reconcile_run(ngx_mesh_reconcile_t *r, ngx_pool_t *pool)
     case NGX_MESH_STORE_CONFLICT:
         return NGX_AGAIN;
 
+    case NGX_MESH_STORE_FULL:
+        ngx_mesh_reconcile_crowded(r, pool);
+        return NGX_ERROR;
+
     default:
         return NGX_ERROR;
     }
+}
+
+
+/* what is left of the zone may be enough to tell that it is not */
+
+static void
+ngx_mesh_reconcile_crowded(ngx_mesh_reconcile_t *r, ngx_pool_t *pool)
+{
+    ngx_mesh_update_t     update;
+    ngx_mesh_reconcile_t  told;
+
+    if (r->update->what == NGX_MESH_UPDATE_UNKNOWN) {
+        return;
+    }
+
+    ngx_memzero(&update, sizeof(ngx_mesh_update_t));
+    ngx_memzero(&told, sizeof(ngx_mesh_reconcile_t));
+
+    update.what = NGX_MESH_UPDATE_UNKNOWN;
+    ngx_str_set(&update.reason, "it does not fit into the zone");
+
+    told.subscription = r->subscription;
+    told.state = r->state;
+    told.update = &update;
+
+    ngx_mesh_reconcile_pause(r->state, update.what);
+    (void) ngx_mesh_reconcile_run(&told, pool);
 }
 
 
@@ -264,7 +301,7 @@ ngx_mesh_reconcile_once(ngx_mesh_reconcile_t *r, ngx_pool_t *pool)
         rc = NGX_MESH_STORE_SAME;
 
     } else {
-        rc = ngx_mesh_reconcile_commit(&plan);
+        rc = ngx_mesh_reconcile_commit(&plan, &r->state->full);
     }
 
     if ((rc == NGX_MESH_STORE_OK || rc == NGX_MESH_STORE_SAME)
@@ -502,7 +539,7 @@ ngx_mesh_reconcile_answered(ngx_mesh_reconcile_t *r)
 /* who was stopped and has lost the lease meanwhile says nothing any more */
 
 ngx_uint_t
-ngx_mesh_reconcile_commit(ngx_mesh_plan_t *plan)
+ngx_mesh_reconcile_commit(ngx_mesh_plan_t *plan, ngx_uint_t *full)
 {
     ngx_uint_t                rc;
     ngx_mesh_store_result_t   result;
@@ -514,16 +551,17 @@ ngx_mesh_reconcile_commit(ngx_mesh_plan_t *plan)
     rc = ngx_mesh_live_commit(plan->ops.elts, plan->ops.nelts, plan->revision,
                               0, &result, ngx_cycle->log);
 
-    if (rc == NGX_MESH_STORE_OK || rc == NGX_MESH_STORE_SAME) {
-        ngx_mesh_reconcile_full = 0;
+    if (rc == NGX_MESH_STORE_OK || rc == NGX_MESH_STORE_SAME
+        || rc == NGX_MESH_STORE_CONFLICT || *full)
+    {
         return rc;
     }
 
-    if (rc == NGX_MESH_STORE_CONFLICT || ngx_mesh_reconcile_full) {
+    *full = 1;
+
+    if (ngx_mesh_reconcile_nfull++) {
         return rc;
     }
-
-    ngx_mesh_reconcile_full = 1;
 
     if (rc == NGX_MESH_STORE_FULL) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
@@ -540,6 +578,23 @@ ngx_mesh_reconcile_commit(ngx_mesh_plan_t *plan)
     }
 
     return rc;
+}
+
+
+void
+ngx_mesh_reconcile_fits(ngx_uint_t *full)
+{
+    if (*full == 0) {
+        return;
+    }
+
+    *full = 0;
+
+    if (--ngx_mesh_reconcile_nfull == 0) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "mesh registry: what registries say fits into the zone "
+                      "again");
+    }
 }
 
 
@@ -749,6 +804,9 @@ ngx_mesh_reconcile_cleanup(void *data)
         ngx_destroy_pool(state->pool);
         state->pool = NULL;
     }
+
+    /* nothing is said: the agent may be leaving */
+    ngx_mesh_reconcile_nfull -= state->full;
 
     ngx_mesh_reconcile_share(state, 0, 0, 0);
 }

@@ -38,6 +38,7 @@ typedef struct {
     ngx_msec_t                 paused;       /* the clocks stand since then */
     ngx_event_t                retry;
     ngx_msec_t                 delay;        /* before the last retry */
+    ngx_uint_t                 full;         /* the zone, for its answer */
     unsigned                   stopped:1;    /* the clocks stand */
     unsigned                   unsettled:1;  /* the answer may have to be
                                                 written though nothing came */
@@ -118,8 +119,12 @@ ngx_int_t ngx_mesh_plan_remove(ngx_mesh_plan_t *plan,
     ngx_mesh_store_item_t *item);
 
 
-/* ngx_mesh_reconcile.c: NGX_MESH_STORE_*, what is wrong was logged */
-ngx_uint_t ngx_mesh_reconcile_commit(ngx_mesh_plan_t *plan);
+/*
+ * ngx_mesh_reconcile.c: NGX_MESH_STORE_*, what is wrong was logged, once until
+ * all fits; "full" is whose answer did not.
+ */
+ngx_uint_t ngx_mesh_reconcile_commit(ngx_mesh_plan_t *plan, ngx_uint_t *full);
+void ngx_mesh_reconcile_fits(ngx_uint_t *full);
 
 
 /*

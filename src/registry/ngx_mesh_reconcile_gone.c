@@ -84,6 +84,7 @@ static ngx_array_t        ngx_mesh_reconcile_gone_list;
 static ngx_event_t        ngx_mesh_reconcile_gone_timer;
 static ngx_connection_t   ngx_mesh_reconcile_gone_dummy;
 static ngx_msec_t         ngx_mesh_reconcile_gone_last;
+static ngx_uint_t         ngx_mesh_reconcile_gone_full;
 
 
 ngx_int_t
@@ -456,6 +457,7 @@ static ngx_uint_t
 ngx_mesh_reconcile_remove_once(ngx_mesh_reconcile_removal_t *removal,
     ngx_pool_t *pool)
 {
+    ngx_uint_t       rc;
     ngx_mesh_plan_t  plan;
 
     ngx_memzero(&plan, sizeof(ngx_mesh_plan_t));
@@ -476,8 +478,17 @@ ngx_mesh_reconcile_remove_once(ngx_mesh_reconcile_removal_t *removal,
         return NGX_MESH_STORE_NOMEM;
     }
 
-    return plan.ops.nelts ? ngx_mesh_reconcile_commit(&plan)
-                          : NGX_MESH_STORE_SAME;
+    if (plan.ops.nelts == 0) {
+        return NGX_MESH_STORE_SAME;
+    }
+
+    rc = ngx_mesh_reconcile_commit(&plan, &ngx_mesh_reconcile_gone_full);
+
+    if (rc == NGX_MESH_STORE_OK) {
+        ngx_mesh_reconcile_fits(&ngx_mesh_reconcile_gone_full);
+    }
+
+    return rc;
 }
 
 

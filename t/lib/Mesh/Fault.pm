@@ -366,6 +366,8 @@ sub write {
 
     return if $c->{dead};
 
+    # characters, as JSON has them, would be copied at each write
+    utf8::downgrade($bytes);
     $c->{out} .= $bytes;
     $s->flush($c) unless $c->{dialing};
 }
