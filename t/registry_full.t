@@ -76,11 +76,6 @@ is(until_learned($t, $A, addresses(20883)), addresses(20883),
 is(lines($t, qr/"consul": what it says needs \d+k of the mesh zone, \d+k are/),
    1, 'the log has one line');
 
-ok($t->reload, 'a reload');
-$set->($A, 20884);
-is(until_learned($t, $A, addresses(20884)), addresses(20884),
-   '... changes nothing');
-
 $set->($B, 20880, 20885);
 is(until_learned($t, $B, addresses(20880, 20885), 60),
    addresses(20880, 20885), 'the one that fits again is there');
@@ -92,6 +87,17 @@ is(until_learned($t, $C, addresses(20886), 60), addresses(20886),
    'the other one, too');
 ok($t->wait_log(qr/what registries say fits into the zone again/),
    '... which is said');
+
+$set->($B, 10000 .. 19999);
+ok((wait_for { service_of($t, 'consul', $B) } 30), 'it grows again');
+ok($t->reload(gone => 1), '... a reload');
+$set->($A, 20884);
+is(until_learned($t, $A, addresses(20884)), addresses(20884),
+   '... others are followed');
+is(learned($t, $B), addresses(20880, 20885), '... it stays as it was');
+$set->($B, 20880);
+is(until_learned($t, $B, addresses(20880), 60), addresses(20880),
+   '... until it fits');
 
 $t->allow_log(qr/enlarge the zone/);
 $t->done;

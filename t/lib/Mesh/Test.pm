@@ -360,13 +360,9 @@ sub run {
     @$self{qw(pid started)} = ($pid, 1);
 
     # sockets listen before the pid file is there; workers come after it
-    my $conf = $self->read_file('nginx.conf');
-    my ($workers) = $conf =~ /^\s*worker_processes\s+(\d+)/m;
-    $workers = 0 if $conf =~ /^\s*master_process\s+off/m;
-
     my $up = wait_for {
         $self->gone || (-s "$self->{dir}/nginx.pid"
-                        && $self->workers >= ($workers // 1))
+                        && $self->workers >= $self->configured)
     } 30;
 
     return $self if $up && $self->{pid};
@@ -434,6 +430,17 @@ sub workers {
     return $self->children(qr/^nginx: worker process(?! is shutting down)/);
 }
 
+# how many the written configuration wants
+
+sub configured {
+    my ($self) = @_;
+
+    my $conf = $self->read_file('nginx.conf');
+
+    return 0 if $conf =~ /^\s*master_process\s+off/m;
+    return $conf =~ /^\s*worker_processes\s+(\d+)/m ? $1 : 1;
+}
+
 sub leaving {
     my ($self) = @_;
     return $self->children(qr/^nginx: worker process is shutting down/);
@@ -473,7 +480,7 @@ sub reload {
         $refused = $self->gone
                    || $self->grep_log(qr/\[emerg\]/) > $emerg;
 
-        $refused || (@now >= keys %old && !grep { $old{$_} } @now);
+        $refused || (@now >= $self->configured && !grep { $old{$_} } @now);
     } $o{timeout} // 30 or return 0;
 
     return 0 if $refused;

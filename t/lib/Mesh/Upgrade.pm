@@ -90,9 +90,7 @@ sub run {
     wait_for { -s $self->pid_path } 10, 'the pid file';
     @$self{qw(pid started)} = ($self->written, 1);
 
-    my ($workers) = $self->read_file('nginx.conf')
-                    =~ /^\s*worker_processes\s+(\d+)/m;
-    wait_for { $self->workers >= ($workers // 1) } 20, 'workers';
+    wait_for { $self->workers >= $self->configured } 20, 'workers';
 
     return $self;
 }
@@ -155,9 +153,7 @@ sub usr2 {
     }
 
     $self->{pid} = $new;
-    my ($workers) = $self->read_file('nginx.conf')
-                    =~ /^\s*worker_processes\s+(\d+)/m;
-    wait_for { $self->workers >= ($workers // 1) } 20, 'new workers';
+    wait_for { $self->workers >= $self->configured } 20, 'new workers';
 
     return $old;
 }
