@@ -143,4 +143,9 @@ cmp_ok(scalar(my @lines = $t->grep_log(qr/of a hand-over failed/)), '<', 10,
 $_->close for @clients;
 is(sysread($peer, my $hello, 100), 12, '... until there is one');
 
+# nginx pauses its listeners by a timer and alerts when told to leave before it
+
+is(went($t->tcp('one')->call(service => 'demo.Echo')), 'ok',
+   '... and the listeners are open again');
+
 $t->done;
