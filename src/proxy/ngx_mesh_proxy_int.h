@@ -588,6 +588,12 @@ ngx_int_t ngx_mesh_handover_init_process(ngx_cycle_t *cycle);
 
 /* ngx_mesh_request.c */
 
+/* a retry costs 100 tokens; a call earns the percents of the budget */
+
+#define NGX_MESH_TOKENS_RETRY  100
+#define NGX_MESH_TOKENS_FIRST  1000
+#define NGX_MESH_TOKENS_MAX    25600
+
 /* what a typed answer says, by NGX_MESH_ERR_* */
 extern ngx_str_t  ngx_mesh_request_texts[];
 
@@ -605,6 +611,18 @@ uint64_t ngx_mesh_request_timeout(ngx_mesh_session_t *ms,
 /* answers a request of which no body was read */
 void ngx_mesh_request_refuse(ngx_mesh_session_t *ms, ngx_mesh_frame_t *f,
     ngx_uint_t err, ngx_str_t *text);
+
+/* the link that a frame of "size" goes by, but to another endpoint than "avoid"
+   where there is one; NULL and the reason in "err" */
+ngx_mesh_link_t *ngx_mesh_request_link(ngx_mesh_session_t *ms,
+    ngx_mesh_entry_t *entry, uint8_t variant, uint32_t key, size_t size,
+    ngx_mesh_peer_t *avoid, ngx_uint_t *err);
+
+/* makes a request whose frame is queued one of the session, and of the wheel */
+void ngx_mesh_request_enter(ngx_mesh_request_t *r, ngx_mesh_session_t *ms);
+
+
+/* ngx_mesh_request_end.c */
 
 /* gives a whole answer to its caller and frees the slot */
 void ngx_mesh_request_answer(ngx_mesh_request_t *r, u_char *p,
