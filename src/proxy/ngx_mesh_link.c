@@ -569,7 +569,9 @@ ngx_mesh_link_test_connect(ngx_connection_t *c)
 void
 ngx_mesh_link_ready(ngx_mesh_link_t *link)
 {
-    ngx_connection_t  *c;
+    ngx_queue_t         *q, *next;
+    ngx_connection_t    *c;
+    ngx_mesh_request_t  *r;
 
     c = link->connection;
 
@@ -586,6 +588,18 @@ ngx_mesh_link_ready(ngx_mesh_link_t *link)
 
     c->read->handler = ngx_mesh_link_read_handler;
     c->write->handler = ngx_mesh_link_write_handler;
+
+    for (q = ngx_queue_head(&link->used);
+         q != ngx_queue_sentinel(&link->used);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        r = ngx_queue_data(q, ngx_mesh_request_t, by_link);
+
+        if (r->oneway && !r->dead) {
+            ngx_mesh_request_gone(r);
+        }
+    }
 
     if (link->bundle->conf->heartbeat) {
         ngx_add_timer(&link->timer, link->interval);

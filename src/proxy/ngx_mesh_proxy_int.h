@@ -123,6 +123,7 @@ struct ngx_mesh_session_s {
 
     ngx_queue_t                requests;
     ngx_uint_t                 nrequests;
+    ngx_uint_t                 noneways;       /* of them */
 
     ngx_queue_t                links;          /* pinned ones */
     ngx_queue_t                reverse;        /* provider's calls */
@@ -199,6 +200,7 @@ struct ngx_mesh_request_s {
     unsigned                   resting:1;
     unsigned                   kept:1;         /* we hold a ref of chunk */
     unsigned                   dead:1;         /* unsent, to be purged */
+    unsigned                   oneway:1;       /* until its link connects */
 };
 
 
@@ -631,6 +633,9 @@ void ngx_mesh_request_answer(ngx_mesh_request_t *r, u_char *p,
 /* a typed answer instead; the slot is freed, or rests when "rest" */
 void ngx_mesh_request_fail(ngx_mesh_request_t *r, ngx_uint_t err,
     ngx_uint_t rest, ngx_str_t *text);
+
+/* the link that a one-way call waited for is connected: the call is over */
+void ngx_mesh_request_gone(ngx_mesh_request_t *r);
 
 /* the link of the request is gone: another endpoint, or a typed answer */
 void ngx_mesh_request_lost(ngx_mesh_request_t *r, ngx_uint_t written,

@@ -19,13 +19,13 @@ static void ngx_mesh_request_text(ngx_mesh_session_t *ms,
     size_t size);
 static ngx_mesh_link_t *ngx_mesh_request_pinned(ngx_mesh_session_t *ms,
     ngx_mesh_view_t *view, uint8_t variant);
-static ngx_uint_t ngx_mesh_request_oneway(ngx_mesh_session_t *ms,
-    ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
-    ngx_mesh_chunk_t *chunk, uint32_t key, ngx_mesh_peer_t **peer);
+static ngx_uint_t ngx_mesh_request_oneway(ngx_mesh_link_t *link,
+    u_char *p, ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk,
+    const ngx_mesh_codec_t *codec);
 static ngx_uint_t ngx_mesh_request_send(ngx_mesh_session_t *ms,
-    ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
-    ngx_mesh_chunk_t *chunk, ngx_mesh_facts_t *facts, uint64_t start,
-    uint32_t key);
+    ngx_mesh_link_t *link, ngx_mesh_entry_t *entry, u_char *p,
+    ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk, ngx_mesh_facts_t *facts,
+    uint64_t start, uint32_t key);
 
 
 ngx_str_t  ngx_mesh_request_texts[] = {
@@ -92,7 +92,7 @@ ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
                                        &peer);
         }
 
-        if (err == NGX_MESH_ERR_NONE && f->kind != NGX_MESH_FRAME_ONEWAY) {
+        if (err == NGX_MESH_ERR_NONE && peer == NULL) {
             return err;
         }
 
@@ -136,8 +136,10 @@ ngx_mesh_request_take(ngx_mesh_session_t *ms, u_char *p, ngx_mesh_frame_t *f,
 }
 
 
-/* NGX_MESH_ERR_NONE: it is sent, and has the reference to the entry unless
-   nobody waits for an answer */
+/*
+ * NGX_MESH_ERR_NONE: it is sent, and has the reference to the entry; or "peer"
+ * is set, it was a one-way call and is over.
+ */
 
 static ngx_uint_t
 ngx_mesh_request_try(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
@@ -146,6 +148,7 @@ ngx_mesh_request_try(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
 {
     uint32_t           key;
     ngx_uint_t         err;
+    ngx_mesh_link_t   *link;
     ngx_mesh_chunk_t  *made;
     ngx_mesh_frame_t   changed;
 
@@ -154,7 +157,7 @@ ngx_mesh_request_try(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     }
 
     if (f->kind != NGX_MESH_FRAME_ONEWAY
-        && ms->nrequests >= ms->conf->max_requests)
+        && ms->nrequests - ms->noneways >= ms->conf->max_requests)
     {
         return NGX_MESH_ERR_OVERLOAD;
     }
@@ -175,13 +178,27 @@ ngx_mesh_request_try(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
         chunk = made;
     }
 
-    if (f->kind == NGX_MESH_FRAME_ONEWAY) {
-        err = ngx_mesh_request_oneway(ms, entry, p, f, chunk, key, peer);
+    err = NGX_MESH_ERR_CLOSED;
+
+    link = ngx_mesh_request_link(ms, entry, f->variant, key, f->size, NULL,
+                                 &err);
+    if (link == NULL) {
+        goto done;
+    }
+
+    if (f->kind == NGX_MESH_FRAME_ONEWAY && link->connected) {
+        err = ngx_mesh_request_oneway(link, p, f, chunk, ms->reader.codec);
+
+        if (err == NGX_MESH_ERR_NONE) {
+            *peer = link->bundle->peer;
+        }
 
     } else {
-        err = ngx_mesh_request_send(ms, entry, p, f, chunk, facts, start,
-                                    key);
+        err = ngx_mesh_request_send(ms, link, entry, p, f, chunk, facts,
+                                    start, key);
     }
+
+done:
 
     if (made) {
         ngx_mesh_chunk_free(made);
@@ -330,32 +347,20 @@ ngx_mesh_request_pinned(ngx_mesh_session_t *ms, ngx_mesh_view_t *view,
 }
 
 
-/* nothing is held for a call that nobody answers */
+/* nothing is held for a call that nobody answers once a link has it */
 
 static ngx_uint_t
-ngx_mesh_request_oneway(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
-    u_char *p, ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk, uint32_t key,
-    ngx_mesh_peer_t **peer)
+ngx_mesh_request_oneway(ngx_mesh_link_t *link, u_char *p, ngx_mesh_frame_t *f,
+    ngx_mesh_chunk_t *chunk, const ngx_mesh_codec_t *codec)
 {
-    u_char                  *pos;
-    uint64_t                 id;
-    ngx_uint_t               err;
-    ngx_mesh_link_t         *link;
-    const ngx_mesh_codec_t  *codec;
-
-    err = NGX_MESH_ERR_CLOSED;
-
-    link = ngx_mesh_request_link(ms, entry, f->variant, key, f->size, NULL,
-                                 &err);
-    if (link == NULL) {
-        return err;
-    }
+    u_char           *pos;
+    uint64_t          id;
+    ngx_mesh_peer_t  *peer;
 
     if (ngx_mesh_link_queue(link, p, f->size, chunk, &pos) != NGX_OK) {
         return NGX_MESH_ERR_OVERLOAD;
     }
 
-    codec = ms->reader.codec;
     id = f->id;
     codec->set_id(codec, pos, f, NGX_MESH_SLOT_NONE);
     f->id = id;
@@ -363,10 +368,10 @@ ngx_mesh_request_oneway(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     link->serial = f->serial;
     link->sent = ngx_current_msec;
 
-    *peer = link->bundle->peer;
-    (*peer)->stats->n[NGX_MESH_E_REQUESTS]++;
-    (*peer)->stats->n[NGX_MESH_E_SENT] += f->size;
-    (*peer)->stats->dirty = 1;
+    peer = link->bundle->peer;
+    peer->stats->n[NGX_MESH_E_REQUESTS]++;
+    peer->stats->n[NGX_MESH_E_SENT] += f->size;
+    peer->stats->dirty = 1;
 
     ngx_mesh_count(NGX_MESH_M_ONEWAY);
     ngx_mesh_link_post(link);
@@ -378,24 +383,16 @@ ngx_mesh_request_oneway(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
 /* on success the reference to the entry went to the request */
 
 static ngx_uint_t
-ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
-    u_char *p, ngx_mesh_frame_t *f, ngx_mesh_chunk_t *chunk,
-    ngx_mesh_facts_t *facts, uint64_t start, uint32_t key)
+ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_link_t *link,
+    ngx_mesh_entry_t *entry, u_char *p, ngx_mesh_frame_t *f,
+    ngx_mesh_chunk_t *chunk, ngx_mesh_facts_t *facts, uint64_t start,
+    uint32_t key)
 {
-    ngx_uint_t               err;
-    ngx_mesh_link_t         *link;
     ngx_mesh_view_t         *view;
     ngx_mesh_request_t      *r;
     const ngx_mesh_codec_t  *codec;
 
     codec = ms->reader.codec;
-    err = NGX_MESH_ERR_CLOSED;
-
-    link = ngx_mesh_request_link(ms, entry, f->variant, key, f->size, NULL,
-                                 &err);
-    if (link == NULL) {
-        return err;
-    }
 
     r = ngx_mesh_slot_get(link);
     if (r == NULL) {
@@ -410,6 +407,7 @@ ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
     }
 
     r->id = f->id;
+    r->oneway = (f->kind == NGX_MESH_FRAME_ONEWAY);
     r->entry = entry;
     r->key = key;
     r->tries = 1;
@@ -431,7 +429,8 @@ ngx_mesh_request_send(ngx_mesh_session_t *ms, ngx_mesh_entry_t *entry,
         r->attachments = ngx_mesh_report_keep(ms, facts);
     }
 
-    codec->set_id(codec, r->pos, f, ngx_mesh_slot_id(link, r));
+    codec->set_id(codec, r->pos, f, r->oneway ? NGX_MESH_SLOT_NONE
+                                              : ngx_mesh_slot_id(link, r));
 
     ngx_mesh_request_enter(r, ms);
 
@@ -497,6 +496,7 @@ ngx_mesh_request_enter(ngx_mesh_request_t *r, ngx_mesh_session_t *ms)
 
     ngx_queue_insert_tail(&ms->requests, &r->by_session);
     ms->nrequests++;
+    ms->noneways += r->oneway;
 
     ngx_mesh_gauge(NGX_MESH_G_REQUESTS, 1);
     ngx_mesh_wheel_add(r);

@@ -71,7 +71,7 @@ ngx_mesh_request_fail(ngx_mesh_request_t *r, ngx_uint_t err, ngx_uint_t rest,
     f.id = r->id;
     f.serial = r->serial;
     f.variant = r->variant;
-    f.kind = NGX_MESH_FRAME_REQUEST;
+    f.kind = r->oneway ? NGX_MESH_FRAME_ONEWAY : NGX_MESH_FRAME_REQUEST;
 
     call.id = r->id;
     call.error = err;
@@ -86,6 +86,35 @@ ngx_mesh_request_fail(ngx_mesh_request_t *r, ngx_uint_t err, ngx_uint_t rest,
     ngx_mesh_report_call(ms, r->entry, r->attachments, peer, &call);
 
     ngx_mesh_request_leave(r, rest);
+    ngx_mesh_session_done(ms);
+}
+
+
+/*
+ * A one-way call waits for its link to be connected, no longer: up to there
+ * it may go elsewhere.
+ */
+
+void
+ngx_mesh_request_gone(ngx_mesh_request_t *r)
+{
+    ngx_mesh_call_t      call;
+    ngx_mesh_session_t  *ms;
+
+    ms = r->session;
+
+    ngx_memzero(&call, sizeof(ngx_mesh_call_t));
+
+    call.id = r->id;
+    call.tries = r->tries;
+    call.time = ngx_mesh_now() - r->start;
+    call.request_length = r->size;
+
+    ngx_mesh_count(NGX_MESH_M_ONEWAY);
+    ngx_mesh_report_call(ms, r->entry, r->attachments,
+                            r->link->bundle->peer, &call);
+
+    ngx_mesh_request_leave(r, 1);
     ngx_mesh_session_done(ms);
 }
 
@@ -195,6 +224,14 @@ ngx_mesh_request_abandon(ngx_mesh_request_t *r)
         return;
     }
 
+    if (r->oneway && r->link->owner == NULL) {
+
+        /* its link stays, and may still deliver it */
+
+        ngx_mesh_request_gone(r);
+        return;
+    }
+
     ngx_memzero(&call, sizeof(ngx_mesh_call_t));
 
     call.id = r->id;
@@ -225,6 +262,7 @@ ngx_mesh_request_leave(ngx_mesh_request_t *r, ngx_uint_t rest)
 
     ngx_queue_remove(&r->by_session);
     r->session->nrequests--;
+    r->session->noneways -= r->oneway;
     r->session = NULL;
 
     ngx_mesh_gauge(NGX_MESH_G_REQUESTS, -1);
@@ -233,7 +271,7 @@ ngx_mesh_request_leave(ngx_mesh_request_t *r, ngx_uint_t rest)
     ngx_mesh_route_release(r->entry);
     r->entry = NULL;
 
-    if (link->connection == NULL) {
+    if (link->connection == NULL || (r->oneway && rest)) {
         ngx_mesh_slot_free(r);
         return;
     }
@@ -361,9 +399,11 @@ ngx_mesh_request_again(ngx_mesh_request_t *r, ngx_uint_t rest)
         (void) codec->whole(codec, p, &f);
     }
 
-    codec->set_id(codec, p, &f, ngx_mesh_slot_id(link, n));
+    codec->set_id(codec, p, &f, r->oneway ? NGX_MESH_SLOT_NONE
+                                          : ngx_mesh_slot_id(link, n));
 
     n->id = r->id;
+    n->oneway = r->oneway;
     n->key = r->key;
     n->tries = r->tries + 1;
     n->earlier = r->earlier;
@@ -384,6 +424,10 @@ ngx_mesh_request_again(ngx_mesh_request_t *r, ngx_uint_t rest)
 
     ngx_mesh_request_leave(r, rest);
     ngx_mesh_request_enter(n, ms);
+
+    if (n->oneway && link->connected) {
+        ngx_mesh_request_gone(n);
+    }
 
     return NGX_OK;
 }

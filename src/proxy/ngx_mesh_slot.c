@@ -46,6 +46,7 @@ ngx_mesh_slot_get(ngx_mesh_link_t *link)
     r->resting = 0;
     r->kept = 0;
     r->dead = 0;
+    r->oneway = 0;
     r->chunk = NULL;
     r->attachments = NULL;
 
