@@ -120,4 +120,23 @@ $u->sees($A, ['20890?', '20891?'], 'all look like remnants: they are used');
 $t = $u;
 sees([20890, 20891], '... and are none');
 
-$u->done;
+$u->stop;
+
+# far ahead of every clock, of two versions, one of which is in the
+# configuration and then in none
+
+my @v2 = ('version=2.0.0', 'com.example.A');
+
+$f->order('FLUSHALL');
+$f->provide(provider($_), ttl => 3600) for 20895, 20896;
+$f->provide(provider(20897, @v2), ttl => 3600);
+
+my $w = Mesh::RedisRegistry->new;
+$w->follow($f->url . ' refresh=400ms');
+$w->sees($A, [20895, 20896], 'two of a version that is configured');
+$w->sees('com.example.A:2.0.0', [20897], '... one of another');
+$w->stop;
+$w->follow($f->url . ' refresh=400ms discovery=all', lists => '');
+$w->sees($A, [20895, 20896], 'the next agent knows them, configured or not');
+
+$w->done;

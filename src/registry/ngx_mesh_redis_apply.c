@@ -21,6 +21,8 @@ static ngx_int_t ngx_mesh_redis_compare(ngx_mesh_redis_sub_t *sub,
     ngx_uint_t *missing);
 static ngx_int_t ngx_mesh_redis_addresses(ngx_mesh_redis_sub_t *sub,
     ngx_array_t *addresses);
+static ngx_int_t ngx_mesh_redis_items(ngx_mesh_redis_sub_t *sub,
+    ngx_array_t *items);
 static int ngx_libc_cdecl ngx_mesh_redis_order(const void *one,
     const void *two);
 static ngx_int_t ngx_mesh_redis_text(struct sockaddr *sockaddr,
@@ -363,52 +365,93 @@ ngx_mesh_redis_compare(ngx_mesh_redis_sub_t *sub, ngx_uint_t *missing)
 }
 
 
-/* those of the table, in order */
+/* those of the table, in order, whether it has their services or not */
 
 static ngx_int_t
 ngx_mesh_redis_addresses(ngx_mesh_redis_sub_t *sub, ngx_array_t *addresses)
 {
-    ngx_int_t                 rc;
-    ngx_str_t                *text, *owner;
-    ngx_uint_t                i;
-    ngx_mesh_service_t       *service;
-    ngx_mesh_endpoint_t      *ep;
+    ngx_int_t               rc;
+    ngx_str_t              *text;
+    ngx_uint_t              i;
+    ngx_array_t             items;
+    ngx_mesh_endpoint_t     ep;
+    ngx_mesh_store_item_t  *item;
 
-    static ngx_str_t          any = ngx_string("*");
-
-    if (ngx_array_init(addresses, sub->pool, 16, sizeof(ngx_str_t)) != NGX_OK)
+    if (ngx_array_init(addresses, sub->pool, 16, sizeof(ngx_str_t)) != NGX_OK
+        || ngx_mesh_redis_items(sub, &items) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    service = ngx_mesh_live_find(&any, &sub->subscription->sn.str, &any);
-    if (service == NULL) {
-        return NGX_OK;
-    }
+    item = items.elts;
 
-    owner = &sub->redis->source->name;
-    rc = NGX_OK;
+    for (i = 0; i < items.nelts; i++) {
 
-    for (i = 0; i < service->nendpoints && rc == NGX_OK; i++) {
-        ep = &service->endpoints[i];
+        rc = ngx_mesh_item_endpoint_read(&item[i], &ep, sub->pool);
 
-        if (!ngx_mesh_equal(&ep->owner, owner)) {
+        if (rc == NGX_OK) {
+            rc = ngx_mesh_item_address(&ep, sub->pool);
+        }
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc != NGX_OK
+            || !ngx_mesh_equal(&ep.owner, &sub->redis->source->name))
+        {
             continue;
         }
 
         text = ngx_array_push(addresses);
 
-        rc = text ? ngx_mesh_redis_text(ep->sockaddr, ep->socklen, sub->pool,
-                                        text)
-                  : NGX_ERROR;
+        if (text == NULL
+            || ngx_mesh_redis_text(ep.sockaddr, ep.socklen, sub->pool, text)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
-
-    ngx_mesh_table_release(service);
 
     ngx_qsort(addresses->elts, addresses->nelts, sizeof(ngx_str_t),
               ngx_mesh_redis_order);
 
-    return rc;
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_redis_items(ngx_mesh_redis_sub_t *sub, ngx_array_t *items)
+{
+    uint64_t                revision;
+    ngx_str_t               prefix;
+    ngx_mesh_store_query_t  query;
+
+    if (ngx_array_init(items, sub->pool, 16, sizeof(ngx_mesh_store_item_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&query, sizeof(ngx_mesh_store_query_t));
+
+    /* what begins with the interface's name and a NUL is inside of it */
+
+    if (ngx_mesh_item_found_key(&prefix, &sub->subscription->sn.str,
+                                &sub->redis->source->name, sub->pool)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    prefix.len = sub->subscription->sn.str.len + 1;
+
+    query.type = NGX_MESH_ITEM_ENDPOINT;
+    query.prefix = &prefix;
+    query.items = items;
+
+    return ngx_mesh_store_select(ngx_mesh_live(), &query, 1, NULL, sub->pool,
+                                 &revision);
 }
 
 
