@@ -62,7 +62,7 @@ public class Client {
         });
         part("timeout", client -> {
             try {
-                return client.slow("late", 2000);
+                return client.slow("late", 1300);
             } catch (TApplicationException e) {
                 return "type " + e.getType() + " " + e.getMessage()
                         + ", then " + client.echo("on");
