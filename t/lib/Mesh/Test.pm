@@ -359,13 +359,23 @@ sub run {
 
     @$self{qw(pid started)} = ($pid, 1);
 
+    my $leases = $self->leases;
+
     # sockets listen before the pid file is there; workers come after it
     my $up = wait_for {
         $self->gone || (-s "$self->{dir}/nginx.pid"
                         && $self->workers >= $self->configured)
     } 30;
 
-    return $self if $up && $self->{pid};
+    if ($up && $self->{pid}) {
+
+        # the API takes no writes before
+        my $conf = $self->read_file('nginx.conf');
+        wait_for { $self->leases > $leases } 5
+            if $conf =~ /state_path\s+(?!off)/ && $conf =~ /write=on/;
+
+        return $self;
+    }
 
     my $how = $self->{pid} ? 'did not start in time'
                            : "ended with status $self->{status}";
@@ -374,6 +384,11 @@ sub run {
     Test::More::diag($self->read_file('stderr'), $self->log);
     die "nginx $how\n";
 }
+
+
+# how often an agent got the table
+
+sub leases { scalar(() = $_[0]->log =~ /mesh agent: has the lease/g) }
 
 
 # has the master ended?  Then its status is known.
