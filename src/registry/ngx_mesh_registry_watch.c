@@ -17,6 +17,9 @@
 #define NGX_MESH_REGISTRY_LEAVE  6000
 #define NGX_MESH_REGISTRY_STEP   10
 
+/* times the beats that may be missed where it runs, or would if it could */
+#define NGX_MESH_REGISTRY_RUNS   10
+
 
 typedef struct {
     ngx_atomic_uint_t          pid;
@@ -27,6 +30,7 @@ typedef struct {
 
 static void ngx_mesh_registry_look(ngx_mesh_pulse_t *pulse,
     ngx_mesh_registry_seen_t *seen);
+static ngx_uint_t ngx_mesh_registry_runs(ngx_atomic_uint_t pid);
 static void ngx_mesh_registry_kill(ngx_mesh_pulse_t *pulse,
     ngx_atomic_uint_t pid);
 
@@ -75,11 +79,50 @@ ngx_mesh_registry_look(ngx_mesh_pulse_t *pulse, ngx_mesh_registry_seen_t *seen)
         return;
     }
 
+    if (seen->missed < pulse->limit * NGX_MESH_REGISTRY_RUNS
+        && ngx_mesh_registry_runs(pid))
+    {
+        return;
+    }
+
     seen->missed = 0;
 
     if (pulse->pid == pid) {
         ngx_mesh_registry_kill(pulse, pid);
     }
+}
+
+
+/* who waits for a processor is not stuck, though a loop without end looks so */
+
+static ngx_uint_t
+ngx_mesh_registry_runs(ngx_atomic_uint_t pid)
+{
+#if (NGX_LINUX)
+    u_char    name[sizeof("/proc//stat") + NGX_ATOMIC_T_LEN], buf[512], *p;
+    ssize_t   n;
+    ngx_fd_t  fd;
+
+    ngx_sprintf(name, "/proc/%uA/stat%Z", pid);
+
+    fd = ngx_open_file(name, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+    if (fd == NGX_INVALID_FILE) {
+        return 0;
+    }
+
+    n = ngx_read_fd(fd, buf, sizeof(buf));
+    ngx_close_file(fd);
+
+    /* "PID (NAME) STATE ...", and a name may have anything in it */
+
+    for (p = buf + ngx_max(n, 0); p > buf; p--) {
+        if (p[-1] == ')') {
+            return buf + n - p >= 2 && p[1] == 'R';
+        }
+    }
+#endif
+
+    return 0;
 }
 
 
