@@ -159,7 +159,9 @@ sub jvm {
     return $self->{jvms}{$name} = Interop::Jvm->start($sdk, $main,
         log => "$dir/$name.log", args => \@args,
         classes => $self->{classes}{$sdk} //= $self->compile($sdk),
+        # SOFARPC's three seconds are short for a machine that does much else
         define => { 'dubbo.service.shutdown.wait' => 2000,
+                    'consumer.invoke.timeout' => 15_000,
                     'user.home' => $dir, 'logging.path' => $dir, %$define });
 }
 
