@@ -63,7 +63,7 @@ $f->trouble('a restart with nothing', sub {
 
 $c->restore(\%records);
 
-$f->agent_trouble(sub { $c->deregister($id{b}) },
+$f->agent_trouble(sub { $c->deregister($id{b}) if $states->()->{$port{b}} },
                   sub { $c->restore(\%records, $id{b}) });
 
 $f->ended(0, 'no call failed');
