@@ -6,6 +6,7 @@
 
 #include "ngx_mesh_redis.h"
 #include "ngx_mesh_record.h"
+#include "ngx_mesh_reconcile.h"
 
 
 static void ngx_mesh_redis_apply_failed(ngx_mesh_redis_sub_t *sub,
@@ -21,8 +22,6 @@ static ngx_int_t ngx_mesh_redis_compare(ngx_mesh_redis_sub_t *sub,
     ngx_uint_t *missing);
 static ngx_int_t ngx_mesh_redis_addresses(ngx_mesh_redis_sub_t *sub,
     ngx_array_t *addresses);
-static ngx_int_t ngx_mesh_redis_items(ngx_mesh_redis_sub_t *sub,
-    ngx_array_t *items);
 static int ngx_libc_cdecl ngx_mesh_redis_order(const void *one,
     const void *two);
 static ngx_int_t ngx_mesh_redis_text(struct sockaddr *sockaddr,
@@ -373,19 +372,25 @@ ngx_mesh_redis_addresses(ngx_mesh_redis_sub_t *sub, ngx_array_t *addresses)
     ngx_int_t               rc;
     ngx_str_t              *text;
     ngx_uint_t              i;
-    ngx_array_t             items;
+    ngx_mesh_plan_t         plan;
     ngx_mesh_endpoint_t     ep;
     ngx_mesh_store_item_t  *item;
 
+    ngx_memzero(&plan, sizeof(ngx_mesh_plan_t));
+    plan.pool = sub->pool;
+
     if (ngx_array_init(addresses, sub->pool, 16, sizeof(ngx_str_t)) != NGX_OK
-        || ngx_mesh_redis_items(sub, &items) != NGX_OK)
+        || ngx_mesh_plan_read(&plan, ngx_mesh_live(),
+                              &sub->subscription->sn.str,
+                              &sub->redis->source->name)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    item = items.elts;
+    item = plan.endpoints.elts;
 
-    for (i = 0; i < items.nelts; i++) {
+    for (i = 0; i < plan.endpoints.nelts; i++) {
 
         rc = ngx_mesh_item_endpoint_read(&item[i], &ep, sub->pool);
 
@@ -417,41 +422,6 @@ ngx_mesh_redis_addresses(ngx_mesh_redis_sub_t *sub, ngx_array_t *addresses)
               ngx_mesh_redis_order);
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_mesh_redis_items(ngx_mesh_redis_sub_t *sub, ngx_array_t *items)
-{
-    uint64_t                revision;
-    ngx_str_t               prefix;
-    ngx_mesh_store_query_t  query;
-
-    if (ngx_array_init(items, sub->pool, 16, sizeof(ngx_mesh_store_item_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(&query, sizeof(ngx_mesh_store_query_t));
-
-    /* what begins with the interface's name and a NUL is inside of it */
-
-    if (ngx_mesh_item_found_key(&prefix, &sub->subscription->sn.str,
-                                &sub->redis->source->name, sub->pool)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    prefix.len = sub->subscription->sn.str.len + 1;
-
-    query.type = NGX_MESH_ITEM_ENDPOINT;
-    query.prefix = &prefix;
-    query.items = items;
-
-    return ngx_mesh_store_select(ngx_mesh_live(), &query, 1, NULL, sub->pool,
-                                 &revision);
 }
 
 
