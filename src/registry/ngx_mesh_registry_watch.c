@@ -28,8 +28,9 @@ typedef struct {
 } ngx_mesh_registry_seen_t;
 
 
+static void ngx_mesh_registry_look_both(ngx_uint_t runs);
 static void ngx_mesh_registry_look(ngx_mesh_pulse_t *pulse,
-    ngx_mesh_registry_seen_t *seen);
+    ngx_mesh_registry_seen_t *seen, ngx_uint_t runs);
 static ngx_uint_t ngx_mesh_registry_runs(ngx_atomic_uint_t pid);
 static void ngx_mesh_registry_kill(ngx_mesh_pulse_t *pulse,
     ngx_atomic_uint_t pid);
@@ -45,17 +46,25 @@ ngx_mesh_registry_watch(void)
         return;
     }
 
-    /* who has the lease may be one that another has followed by now */
+    ngx_mesh_registry_look_both(NGX_MESH_REGISTRY_RUNS);
+}
 
+
+/* who has the lease may be one that another has followed by now */
+
+static void
+ngx_mesh_registry_look_both(ngx_uint_t runs)
+{
     ngx_mesh_registry_look(&ngx_mesh_registry_region->agent,
-                           &ngx_mesh_registry_seen[0]);
+                           &ngx_mesh_registry_seen[0], runs);
     ngx_mesh_registry_look(&ngx_mesh_registry_region->holder,
-                           &ngx_mesh_registry_seen[1]);
+                           &ngx_mesh_registry_seen[1], runs);
 }
 
 
 static void
-ngx_mesh_registry_look(ngx_mesh_pulse_t *pulse, ngx_mesh_registry_seen_t *seen)
+ngx_mesh_registry_look(ngx_mesh_pulse_t *pulse, ngx_mesh_registry_seen_t *seen,
+    ngx_uint_t runs)
 {
     ngx_atomic_uint_t  pid, beats, patience;
 
@@ -79,7 +88,7 @@ ngx_mesh_registry_look(ngx_mesh_pulse_t *pulse, ngx_mesh_registry_seen_t *seen)
         return;
     }
 
-    if (seen->missed < pulse->limit * NGX_MESH_REGISTRY_RUNS
+    if (seen->missed < pulse->limit * runs
         && ngx_mesh_registry_runs(pid))
     {
         return;
@@ -162,7 +171,10 @@ ngx_mesh_registry_leave(void)
 
         if (i % (NGX_MESH_AGENT_BEAT / NGX_MESH_REGISTRY_STEP) == 0) {
             ngx_time_update();
-            ngx_mesh_registry_watch();
+
+            /* a loop without end would outlast the wait */
+
+            ngx_mesh_registry_look_both(1);
         }
     }
 }
