@@ -145,8 +145,10 @@ wait_for { count('rpc.log') == 121 } 5;
 my $log = lines('rpc.log');
 is($log->{"demo.Stuck error upstream_closed 1 $stuck[1]"}, 10,
    'what nobody took has failed in the log');
-is((grep { $_ =~ /^demo\.Dead ok/ } keys %$log), 0,
-   '... as what was refused');
+my $refused = 0;
+$refused += $log->{$_}
+    for grep { /^demo\.Dead error upstream_closed / } keys %$log;
+is($refused, 10, '... as what was refused');
 is($client->{in}, '', '... and is not answered');
 
 my $hasty = $t->tcp('hasty');
@@ -158,7 +160,10 @@ is_deeply(lines('hasty.log'),
           'nor does a call wait longer than its time');
 
 wait_for { $t->metrics->{mesh_oneway_requests_total} == 100 } 5;
-is($t->metrics->{mesh_oneway_requests_total}, 100, 'none of them counts');
+my $m = $t->metrics;
+is($m->{mesh_oneway_requests_total}, 100, 'none of them counts as sent');
+is($t->sum($m, 'mesh_errors_total', error => 'upstream_closed'), 20,
+   '... but as an error');
 
 
 # a link of the client's own goes with it

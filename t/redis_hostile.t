@@ -117,10 +117,10 @@ sub stays {
 }
 
 
-# all is well, but for endpoints that damaged replies made up
+# all is well, but where damaged replies made endpoints up: they may linger
 
 sub over {
-    my ($name) = @_;
+    my ($name, $lingers) = @_;
 
     $f->clear;
     $f->set(skew => 0, deaf => 0, mute => 0, early => undef,
@@ -129,7 +129,7 @@ sub over {
     provide_all();
 
     ok(wait_for(sub {
-        my $found = join ' ', grep { !/\?/ } $t->ports($A);
+        my $found = join ' ', grep { !($lingers && /\?/) } $t->ports($A);
         return $found eq "@all";
     }, 40), "$name: all is well when it is over");
     is(agent(), $pid, '... with the same agent');
@@ -172,21 +172,29 @@ over('ROLE and INFO');
 
 # messages, to whom and about what they may be
 
-for my $bytes ("*3\r\n\$7\r\nmessage\r\n\$3\r\nfoo\r\n\$3\r\nbar\r\n",
+my @strange = ("*3\r\n\$7\r\nmessage\r\n\$3\r\nfoo\r\n\$3\r\nbar\r\n",
                "*3\r\n\$7\r\nmessage\r\n\$7\r\n/dubbo/\r\n\$0\r\n\r\n",
                "*3\r\n\$7\r\nmessage\r\n\$8\r\n/dubbo//\r\n\$0\r\n\r\n",
                "*3\r\n\$7\r\nmessage\r\n\$0\r\n\r\n\$0\r\n\r\n",
                "*4\r\n\$8\r\npmessage\r\n\$1\r\n*\r\n\$30\r\n"
                . "/dubbo/com.example.A/providers\r\n\$10\r\nunregister\r\n",
                "*3\r\n\$7\r\nmessage\r\n\$2\r\nab\r\n:5\r\n",
-               "*3\r\n\$11\r\nunsubscribe\r\n\$1\r\na\r\n:0\r\n")
-{
+               "*3\r\n\$11\r\nunsubscribe\r\n\$1\r\na\r\n:0\r\n");
+
+for my $bytes (@strange) {
     $f->push_bytes($bytes);
-    $f->push_bytes($bytes, 1);
-    stays('a strange message: nobody is gone', 0.2);
+    $t->keeps($A, \@all, 'a strange message: nobody is suspected', 0.2);
 }
 
 over('messages');
+
+# where a reply is due it may be taken for that, as a list without anybody
+for my $bytes (@strange) {
+    $f->push_bytes($bytes, 1);
+    stays('a strange reply: nobody is gone', 0.2);
+}
+
+over('messages as replies');
 
 my $flood = "*3\r\n\$7\r\nmessage\r\n\$30\r\n/dubbo/com.example.A/providers"
             . "\r\n\$10\r\nunregister\r\n" x 1;
@@ -224,16 +232,20 @@ for my $round (1, 2) {
     $f->damage(1, int rand 2 ** 31);
     $f->commands(1);
 
-    my $until = time + $seconds / 2;
+    my ($from, $n) = (time, 0);
 
-    while (time < $until) {
+    # a slow machine takes longer for as many
+    while (time - $from < $seconds / 2
+           || $n <= 20 * $seconds && time - $from < 5 * $seconds)
+    {
         $t->resync;
         sleep 0.02;
+        $n += $f->commands(1);
     }
 
-    cmp_ok(scalar $f->commands(1), '>', 2 * $seconds, 'damaged replies');
+    cmp_ok($n, '>', 20 * $seconds, 'damaged replies');
     $f->damage(0, 1);
-    over('damaged replies');
+    over('damaged replies', 1);
 
     if ($round == 1) {
         ($fds, $rss) = (descriptors(), memory());
